@@ -1,0 +1,167 @@
+"""The content-addressed store of results, and atomic file writes.
+
+A run lives in ``store/<paper>/<k2>/<fit key>/``: ``artifact.safetensors`` and ``artifact.json`` (what training left),
+``fit.json`` (written last: it exists only when the fit is complete) and ``score-<score code>.json``. Nothing here is a declared
+output of the workflow, so nothing here is deleted before a rerun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from claimbench.errors import UserError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that it is either absent, old or complete, also after a power cut."""
+    with replacing(path) as temporary:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` that takes its place when the block ends well, and is removed when it does not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomic, sorted keys; floats that are not finite become null."""
+    write_bytes(path, (json.dumps(_finite(value), sort_keys=True, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_json_if_changed(path: Path, value: Any) -> None:
+    """As :func:`write_json`, but an equal file keeps its time stamp."""
+    if read_json(path) != json.loads(json.dumps(_finite(value))):
+        write_json(path, value)
+
+
+def read_json(path: Path) -> Any | None:
+    """The content, or None when the file is missing or damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    if hasattr(value, "item"):
+        return _finite(value.item())
+    raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
+
+
+class Store:
+    """Records and artifacts under ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, paper: str, fit_key: str) -> Path:
+        return self.root / paper / fit_key[:2] / fit_key
+
+    def fit_record(self, paper: str, fit_key: str) -> dict[str, Any] | None:
+        """The record of a fit, None when it has not ended or its artifact is gone."""
+        folder = self.folder(paper, fit_key)
+        record = read_json(folder / "fit.json")
+        if record is None or record.get("fit_key") != fit_key:
+            return None
+        for name, size in record.get("files", {}).items():
+            try:
+                if (folder / name).stat().st_size != size:
+                    return None
+            except OSError:
+                return None
+        return record
+
+    def score_record(self, paper: str, fit_key: str, score_code: str) -> dict[str, Any] | None:
+        return read_json(self.folder(paper, fit_key) / f"score-{score_code[:12]}.json")
+
+    def write_fit(self, paper: str, fit_key: str, record: dict[str, Any], artifact: dict[str, Any] | None) -> None:
+        """Artifact first, record last: a record that exists is complete."""
+        folder = self.folder(paper, fit_key)
+        files: dict[str, int] = {}
+        hashes: dict[str, str] = {}
+        for name, content in _encode(artifact).items() if artifact is not None else ():
+            write_bytes(folder / name, content)
+            files[name], hashes[name] = len(content), hashlib.sha256(content).hexdigest()
+        write_json(folder / "fit.json", {**record, "fit_key": fit_key, "files": files, "sha256": hashes})
+        for leftover in folder.glob("checkpoint.*"):
+            leftover.unlink(missing_ok=True)
+
+    def write_score(self, paper: str, fit_key: str, score_code: str, record: dict[str, Any]) -> None:
+        write_json(self.folder(paper, fit_key) / f"score-{score_code[:12]}.json", record)
+
+    def artifact(self, paper: str, fit_key: str) -> dict[str, Any]:
+        """What ``fit`` returned; arrays come back as numpy arrays.
+
+        Raises:
+            UserError: the files do not match the checksums of the record.
+        """
+        folder = self.folder(paper, fit_key)
+        record = self.fit_record(paper, fit_key)
+        if record is None:
+            raise UserError(f"{folder}: there is no complete artifact here; run the fit again")
+        content: dict[str, Any] = {}
+        for name, expected in record["sha256"].items():
+            raw = (folder / name).read_bytes()
+            if hashlib.sha256(raw).hexdigest() != expected:
+                (folder / "fit.json").unlink(missing_ok=True)
+                raise UserError(f"{folder / name}: damaged (checksum differs); its record was removed, run the fit again")
+            if name.endswith(".json"):
+                content |= json.loads(raw)
+            else:
+                from safetensors.numpy import load
+
+                content |= load(raw)
+        return content
+
+
+def _encode(artifact: dict[str, Any]) -> dict[str, bytes]:
+    """Arrays to safetensors, the rest to JSON."""
+    arrays: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
+    for name, value in artifact.items():
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().contiguous()
+            if str(value.dtype) == "torch.bfloat16":
+                value = value.float()
+            value = value.numpy()
+        if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
+            import numpy as np
+
+            arrays[name] = np.ascontiguousarray(value)
+        else:
+            plain[name] = _finite(value)
+    encoded = {"artifact.json": (json.dumps(plain, sort_keys=True, allow_nan=False) + "\n").encode()}
+    if arrays:
+        from safetensors.numpy import save
+
+        encoded["artifact.safetensors"] = save(arrays)
+    return encoded
