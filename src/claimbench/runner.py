@@ -9,13 +9,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from claimbench import meters, store
-from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, UserError
+from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, UserError, nearest
 from claimbench.plan import Cell, Job, Plan, PlannedRun, entry_names
 from claimbench.progress import Progress
 from claimbench.run import Checkpoint, Run
@@ -49,6 +49,28 @@ def choose_device(wanted: str, gpus: int) -> str:
         if torch.cuda.is_available():
             return "cuda:0"
     return "cpu"
+
+
+def data_marker(plan: Plan, dataset: str) -> Path:
+    """The file that says whether a tier's dataset is ready, and if not, which sources were tried."""
+    return plan.tier_dir / "data" / f"{dataset}.json"
+
+
+def prepare(plan: Plan, dataset: str) -> dict[str, Any]:
+    """Bring a dataset and the splits that the plan uses; a dataset that no source has is a result too."""
+    from claimbench import data
+
+    splits = plan.datasets.get(dataset)
+    if splits is None:
+        raise UserError(f"dataset {dataset!r} is not used by tier {plan.config.tier} ({nearest(dataset, plan.datasets)})")
+    mirror = Path(plan.config.mirror) if plan.config.mirror else None
+    try:
+        data.prepare(dataset, splits, Path(plan.config.data_dir), mirror)
+        marker: dict[str, Any] = {"status": "ready", "tried": []}
+    except DataUnavailable as error:
+        marker = {"status": "missing", "tried": error.tried}
+    store.write_json(data_marker(plan, dataset), {"dataset": dataset, **marker})
+    return marker
 
 
 class Runner:
@@ -191,12 +213,16 @@ class Runner:
             return None
         from claimbench import data
 
+        marker = store.read_json(data_marker(self.plan, run.cell.dataset))
+        if marker is not None and marker["status"] != "ready":
+            raise DataUnavailable(run.cell.dataset, marker["tried"])
         return getattr(data, loader)(run.cell.dataset, run.cell.split, run.seed, self.data_root)
 
     def _sealed(self) -> AbstractContextManager[Any]:
+        """While a fit runs, nothing may open what only score may see."""
         from claimbench.data import guard
 
-        return guard.sealed() if guard is not None else nullcontext()
+        return guard.sealed()
 
     def _inputs(self, run: PlannedRun) -> dict[str, dict[str, Any]]:
         inputs = {}

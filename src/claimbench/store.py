@@ -112,8 +112,8 @@ class Store:
             write_bytes(folder / name, content)
             files[name], hashes[name] = len(content), hashlib.sha256(content).hexdigest()
         write_json(folder / "fit.json", {**record, "fit_key": fit_key, "files": files, "sha256": hashes})
-        for leftover in folder.glob("checkpoint.*"):
-            leftover.unlink(missing_ok=True)
+        if record["status"] == "done":
+            (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def write_score(self, paper: str, fit_key: str, score_code: str, record: dict[str, Any]) -> None:
         write_json(self.folder(paper, fit_key) / f"score-{score_code[:12]}.json", record)
