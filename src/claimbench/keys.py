@@ -76,6 +76,11 @@ class Code:
         parsed = self._module(module)
         return parsed is not None and (name in parsed.definitions or name in parsed.imports)
 
+    def definitions(self, module: str) -> list[str]:
+        """The names that ``module`` defines; none for a module that does not exist."""
+        parsed = self._module(module)
+        return list(parsed.definitions) if parsed is not None else []
+
     def fingerprint(self, entries: Iterable[tuple[str, str]]) -> str:
         """sha256 over all definitions reachable from ``entries`` (pairs of module and name)."""
         reached: set[tuple[str, str]] = set()

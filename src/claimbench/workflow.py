@@ -1,0 +1,79 @@
+"""What the Snakefile needs: the checked configuration, the plan, and file names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from claimbench import steps, store
+from claimbench.errors import ClaimBenchError
+from claimbench.keys import Code, canonical_json
+from claimbench.plan import Job, Plan, make_plan
+from claimbench.spec import load_config
+
+
+class Workflow:
+    """The plan of a Snakemake configuration.
+
+    Args:
+        config: Snakemake's merged configuration (config.yaml and ``--config``).
+        write: write ``plan.json`` and the configuration that jobs read; off in dry runs of other tools.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        try:
+            self.config = load_config(None, config)
+            self.plan: Plan = make_plan(self.config)
+            content = self.config.model_dump()
+            name = hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
+            self.config_file = Path(self.config.results_dir) / ".config" / f"{name}.json"
+            store.write_json_if_changed(self.config_file, content)
+            steps.write_plan(self.plan)
+        except ClaimBenchError as error:
+            from snakemake.exceptions import WorkflowError
+
+            raise WorkflowError(str(error)) from None
+        self.tier = self.plan.tier_dir
+        self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
+
+    def job(self, wildcards: Any) -> Job:
+        return self.plan.jobs[wildcards.job]
+
+    def fit_inputs(self, wildcards: Any) -> list[str]:
+        """The datasets of a job and the fits that it reads."""
+        job = self.job(wildcards)
+        return [f"{self.tier}/data/{name}.json" for name in job.datasets] + [
+            f"{self.tier}/jobs/{name}.fit.json" for name in job.needs
+        ]
+
+    def scores(self, wildcards: Any) -> list[str]:
+        return [f"{self.tier}/jobs/{job.id}.score.json" for job in self.plan.jobs_of(wildcards.paper)]
+
+    def papers(self, name: str) -> list[str]:
+        return [f"{self.tier}/papers/{slug}/{name}" for slug in self.plan.papers]
+
+    def paper_files(self, *names: str) -> Any:
+        return lambda wildcards: [
+            str(path) for name in names if (path := self.plan.folders[wildcards.paper] / name).is_file()
+        ]
+
+    def data_key(self, wildcards: Any) -> str:
+        from claimbench.data import registry
+
+        splits = self.plan.datasets[wildcards.dataset]
+        keys = [[registry.fingerprint(wildcards.dataset, split), index] for split, index in splits]
+        return hashlib.sha256(canonical_json([keys, self.config.mirror]).encode()).hexdigest()
+
+    def code_key(self, *modules: str) -> Any:
+        """Fingerprint of whole modules of the package; ``{paper}`` stands for the paper's folder."""
+
+        def key(wildcards: Any) -> str:
+            paper = getattr(wildcards, "paper", None)
+            names = [m.format(paper=self.plan.folders[paper].name) if paper else m for m in modules]
+            return self._code.fingerprint((m, d) for m in names for d in self._code.definitions(m))
+
+        return key
