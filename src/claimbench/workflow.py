@@ -20,7 +20,6 @@ class Workflow:
 
     Args:
         config: Snakemake's merged configuration (config.yaml and ``--config``).
-        write: write ``plan.json`` and the configuration that jobs read; off in dry runs of other tools.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -39,6 +38,19 @@ class Workflow:
             raise WorkflowError(str(error)) from None
         self.tier = self.plan.tier_dir
         self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
+
+    def finished(self, cores: int | None) -> None:
+        """After a run of the workflow in which something was computed: how long it took from the start of this process."""
+        import time
+
+        import psutil
+
+        started = psutil.Process().create_time()
+        log = self.tier / "progress.log"
+        if log.is_file() and log.stat().st_mtime > started:
+            store.write_json(
+                self.tier / "timing.json", {"started": started, "wall_s": time.time() - started, "cores": cores or 1}
+            )
 
     def job(self, wildcards: Any) -> Job:
         return self.plan.jobs[wildcards.job]
