@@ -1,0 +1,60 @@
+# `make` installs everything into .venv, runs the laptop tier and says where the report is.
+VENV   ?= .venv
+BIN    := $(abspath $(VENV))/bin
+READY  := $(VENV)/.ready
+EXTRAS ?= [dev]
+CORES  ?= all
+TIER   ?= laptop
+PYTEST ?= -q
+# More for Snakemake, for example: make ARGS="-n" or make ARGS="--config 'papers=[forward-gnn]'"
+ARGS   ?=
+export PATH := $(BIN):$(PATH)
+
+.PHONY: run smoke install test ui report retry check format clean help
+
+run: $(READY)  ## install, run the laptop tier, print where the report is
+	@snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS)
+	@echo "report: $(CURDIR)/results/$(TIER)/report/index.html   (make ui: the single runs)"
+
+smoke:  ## the same at the smoke tier
+	@$(MAKE) --no-print-directory run TIER=smoke
+
+$(READY): pyproject.toml constraints.txt tools/install.sh
+	@tools/install.sh $(VENV) '$(EXTRAS)'
+
+install: $(READY)  ## only the virtual environment
+
+test: $(READY)  ## all tests
+	@pytest $(PYTEST)
+
+ui: $(READY)  ## browse the runs in MLflow
+	@claimbench ui
+
+report: $(READY)  ## only what is missing of the report, and Snakemake's own report beside it
+	@snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS)
+	@snakemake --cores 1 --config tier=$(TIER) --report results/$(TIER)/report/snakemake.html
+	@echo "report: $(CURDIR)/results/$(TIER)/report/index.html, workflow: $(CURDIR)/results/$(TIER)/report/snakemake.html"
+
+retry: $(READY)  ## forget failed and skipped runs of the tier and try them again
+	@claimbench --tier $(TIER) retry
+	@$(MAKE) --no-print-directory run
+
+check: $(READY)  ## format, lint, types, workflow, links
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check --compact-diff Snakefile workflow
+	snakemake --lint
+	python tools/links.py
+
+format: $(READY)  ## rewrite the files as `make check` wants them
+	ruff check --fix-only --quiet .
+	ruff format .
+	snakefmt Snakefile workflow
+
+clean:  ## remove generated files; keeps .venv and the data
+	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find results -mindepth 1 ! -name .gitkeep -delete
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
