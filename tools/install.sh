@@ -24,7 +24,7 @@ pip=("$venv/bin/python" -m pip --disable-pip-version-check)
 setting() {
     "${pip[@]}" config list 2>/dev/null | sed -n "s/^\(:env:\|global\|install\|user\|site\)\.$1='\(.*\)'$/\2/p" | head -n 1
 }
-if "${pip[@]}" install --quiet -c constraints.txt uv; then
+if "${pip[@]}" install -qq -c constraints.txt uv; then
     find_links=$(setting find-links) index=$(setting index-url) more=$(setting extra-index-url) cert=$(setting cert)
     [ -z "$find_links" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-${find_links// /,}}"
     [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
