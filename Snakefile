@@ -1,3 +1,12 @@
 # The entry: `snakemake --cores 4` at the root runs the tier that config.yaml names.
-# A file that only includes another has no default target, so the target is set here by the rule `all` of the included one.
+# Rules of an included file never become the default target, so the default is named here.
 include: "workflow/Snakefile"
+
+
+localrules:
+    everything,
+
+
+rule everything:
+    input:
+        rules.all.input,

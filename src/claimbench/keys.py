@@ -56,6 +56,8 @@ class Code:
     def __init__(self, papers: Iterable[Path] = ()) -> None:
         self.papers = [*papers, PACKAGE_DIR / "papers"]
         self._closures: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+        self._fingerprints: dict[tuple[tuple[str, str], ...], str] = {}
+        self._modules: dict[str, _Module | None] = {}
 
     def file(self, module: str) -> Path | None:
         """The file of ``module`` (dotted name), None for modules outside the package."""
@@ -83,10 +85,13 @@ class Code:
 
     def fingerprint(self, entries: Iterable[tuple[str, str]]) -> str:
         """sha256 over all definitions reachable from ``entries`` (pairs of module and name)."""
-        reached: set[tuple[str, str]] = set()
-        for entry in entries:
-            reached |= self._reachable(*entry)
-        return digest([[module, name, self._shape(module, name)] for module, name in sorted(reached)])
+        start = tuple(entries)
+        if start not in self._fingerprints:
+            reached: set[tuple[str, str]] = set()
+            for entry in start:
+                reached |= self._reachable(*entry)
+            self._fingerprints[start] = digest([[module, name, self._shape(module, name)] for module, name in sorted(reached)])
+        return self._fingerprints[start]
 
     def _shape(self, module: str, name: str) -> list[str]:
         parsed = self._module(module)
@@ -94,11 +99,11 @@ class Code:
         return parsed.effects.shape if name == "" else parsed.definitions[name].shape
 
     def _module(self, module: str) -> _Module | None:
-        path = self.file(module)
-        if path is None:
-            return None
-        stat = path.stat()
-        return _parse(path, module, stat.st_mtime_ns, stat.st_size)
+        if module not in self._modules:
+            path = self.file(module)
+            stat = path.stat() if path is not None else None
+            self._modules[module] = _parse(path, module, stat.st_mtime_ns, stat.st_size) if path and stat else None
+        return self._modules[module]
 
     def _reachable(self, module: str, name: str) -> frozenset[tuple[str, str]]:
         start = (module, name)

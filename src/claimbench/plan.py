@@ -354,7 +354,10 @@ def _entry_fingerprint(code: Code, module: str, kinds: Iterable[str], cell: Cell
         if found is not None:
             entries.append((module, found))
         elif kind != "fit_many":
-            raise UserError(f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined")
+            raise UserError(
+                f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, which {cell.experiment} of paper.yaml "
+                f"(method {cell.method}) needs"
+            )
     return code.fingerprint(entries)
 
 

@@ -55,6 +55,11 @@ class Workflow:
     def job(self, wildcards: Any) -> Job:
         return self.plan.jobs[wildcards.job]
 
+    def threads(self, wildcards: Any, cores: int | None) -> int:
+        """What a job's fit takes; an exclusive one (a timing experiment) takes every core, so that nothing runs beside it."""
+        job = self.job(wildcards)
+        return max(cores or 1, job.resources.threads) if job.exclusive else job.resources.threads
+
     def fit_inputs(self, wildcards: Any) -> list[str]:
         """The datasets of a job and the fits that it reads."""
         job = self.job(wildcards)

@@ -21,10 +21,7 @@ rule fit:
         f"{TIER}/jobs/{{job}}.fit.json",
     params:
         key=lambda wildcards: W.job(wildcards).fit_digest,
-    # An exclusive job (a timing experiment) takes every core, so that nothing runs beside it.
-    threads: lambda wildcards: (
-        (workflow.cores or 1) if W.job(wildcards).exclusive else W.job(wildcards).resources.threads
-    )
+    threads: lambda wildcards: W.threads(wildcards, workflow.cores)
     resources:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
         runtime=lambda wildcards, attempt: W.job(wildcards).resources.runtime_min * attempt,

@@ -1,0 +1,185 @@
+"""Configuration and papers -> cells, runs and jobs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from claimbench.errors import UserError
+from claimbench.plan import setting_string
+from tests.conftest import EXPERIMENTS, PAPER, PARTS, PaperFolder
+
+
+def test_setting_string_is_sorted() -> None:
+    assert setting_string({"mode": "ntk", "k": 5, "lr": 0.1, "on": True}) == "k=5,lr=0.1,mode=ntk,on=true"
+    assert setting_string({}) == ""
+
+
+@pytest.mark.parametrize(("bundle", "jobs"), [("run", 10), ("cell", 5), ("experiment", 2), ("paper", 1)])
+def test_bundles(paper: PaperFolder, bundle: str, jobs: int) -> None:
+    plan = paper.plan(bundle=bundle)
+    assert len(plan.jobs) == jobs
+    assert len(plan.runs) == 10
+    assert {run.run_key for run in plan.runs} == {run.run_key for run in paper.plan().runs}
+
+
+def test_needs_become_edges_and_order_runs(paper: PaperFolder) -> None:
+    assert paper.plan().jobs["toy-paper.student"].needs == ("toy-paper.location",)
+    runs = paper.plan(bundle="paper").jobs["toy-paper"].runs
+    position = {(run.cell.experiment, run.cell.method): i for i, run in enumerate(runs)}
+    assert position["location", "mean"] < position["student", "shrunk"]
+
+
+def test_a_need_that_does_not_exist(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["student"]["tiers"]["smoke"]["grid"][0]["needs"][0]["method"] = "nobody"
+    paper.write(changed)
+    with pytest.raises(UserError, match="student needs location nobody"):
+        paper.plan()
+
+
+def test_layers_and_overrides(paper: PaperFolder) -> None:
+    plan = paper.plan(overrides={"toy-paper": {"hyper": {"n": 7}, "student": {"hyper": {"weight": 0.1}}}})
+    student = next(cell for cell in plan.cells if cell.experiment == "student")
+    assert student.hyper == {"sabotage": "none", "n": 7, "shift": 0.5, "tail": 3.0, "weight": 0.1}
+    assert student.layers["n"] == "config.yaml: overrides"
+    assert student.layers["weight"] == "config.yaml: overrides.toy-paper.student"
+    assert student.layers["shift"] == "toy-paper/paper.yaml"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"papers": ["toy-papr"]}, ["papers", "'toy-papr'", "'toy-paper'"]),
+        ({"overrides": {"toy-paper": {"hyper": {"shfit": 1}}}}, ["shfit", "'shift'"]),
+        ({"overrides": {"toy-paper": {"hyper": {"n": "many"}}}}, ["hyper.n", "'many'", "a number"]),
+        ({"experiments": {"toy-paper": ["locations"]}}, ["locations", "'location'"]),
+        ({"bundle": "jobs"}, ["bundle", "'jobs'", "'cell'"]),
+        ({"teir": "smoke"}, ["teir", "'tier'"]),
+        ({"seeds": -1}, ["seeds", "-1"]),
+        ({"device": "gpu"}, ["device", "'gpu'", "cuda"]),
+    ],
+)
+def test_bad_configuration_is_one_sentence(paper: PaperFolder, changes: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        paper.plan(**changes)
+    text = str(error.value)
+    assert "\n" not in text
+    assert all(word in text for word in words), text
+
+
+def test_more_seeds_keep_the_old_keys(paper: PaperFolder) -> None:
+    before = {run.run_key for run in paper.plan().runs}
+    after = {run.run_key for run in paper.plan(seeds=4).runs}
+    assert before < after
+    assert len(after) == 2 * len(before)
+
+
+def test_a_changed_constant_changes_only_the_cells_that_see_it(paper: PaperFolder) -> None:
+    def keys() -> dict[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = {}
+        for run in paper.plan().runs:
+            found.setdefault((run.cell.experiment, run.cell.method), set()).add(run.run_key)
+        return found
+
+    before = keys()
+    time.sleep(0.01)
+    paper.write(parts=PARTS.replace("QUANTILE = 0.5", "QUANTILE = 0.5  # a comment"))
+    assert keys() == before
+    paper.write(parts=PARTS.replace("QUANTILE = 0.5", "QUANTILE = 0.45"))
+    after = keys()
+    assert after["location", "median"] != before["location", "median"]
+    assert after["location", "mean"] == before["location", "mean"]
+    assert after["student", "shrunk"] == before["student", "shrunk"]
+    paper.write(parts=PARTS.replace("standard_t(", "standard_t(1 * "))
+    assert keys()["student", "shrunk"] != before["student", "shrunk"], "the student depends on its teacher"
+
+
+def test_score_code_changes_the_score_and_not_the_fit(paper: PaperFolder) -> None:
+    before = paper.plan().jobs["toy-paper.location"]
+    paper.write(experiments=EXPERIMENTS.replace("abs(artifact", "2 * abs(artifact"))
+    after = paper.plan().jobs["toy-paper.location"]
+    assert before.fit_digest == after.fit_digest
+    assert before.score_digest != after.score_digest
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from claimbench.spec import load_config; from claimbench.plan import make_plan;"
+        "make_plan(load_config(None, {'tier': 'smoke'}));"
+        "print([m for m in ('torch', 'pandas', 'numpy', 'mlflow', 'sklearn', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+_JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 10**6), st.floats(), st.text(max_size=6), st.just([]), st.just({}),
+    st.lists(st.integers(0, 3), max_size=2), st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            found += _paths(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            found += _paths(inner, (*path, i))
+    return found
+
+
+def _mutate(value: Any, path: tuple[Any, ...], how: str, junk: Any) -> Any:
+    value = copy.deepcopy(value)
+    at = value
+    for part in path[:-1]:
+        at = at[part]
+    last = path[-1]
+    if how == "replace" or (how == "rename" and not isinstance(at, dict)):
+        at[last] = junk
+    elif how == "rename":
+        at[f"{last}x"] = at.pop(last)
+    else:
+        del at[last]
+    return value
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_mutated_paper_plans_or_says_one_sentence(paper: PaperFolder, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(_paths(PAPER)))
+    changed = _mutate(PAPER, path, data.draw(st.sampled_from(["replace", "rename", "delete"])), data.draw(_JUNK))
+    import yaml
+
+    (paper.folder / "paper.yaml").write_text(yaml.safe_dump(changed))
+    try:
+        paper.plan()
+    except UserError as error:
+        assert "\n" not in str(error)
+        assert "paper.yaml" in str(error) or "toy-paper" in str(error)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_mutated_configuration_plans_or_says_one_sentence(paper: PaperFolder, data: st.DataObject) -> None:
+    base = paper.values(
+        seeds=2, bundle="cell", device="cpu", experiments={"toy-paper": ["location"]},
+        overrides={"toy-paper": {"hyper": {"n": 3}, "location": {"hyper": {"shift": 1.0}}}},
+        tracking={"enabled": True, "uri": None}, mirror=None,
+    )
+    free = [path for path in _paths(base) if path[0] not in ("papers_dir", "results_dir", "data_dir", "papers")]
+    changed = _mutate(base, data.draw(st.sampled_from(free)), data.draw(st.sampled_from(["replace", "rename", "delete"])), data.draw(_JUNK))
+    try:
+        json.dumps(changed)
+        paper.plan(**{key: value for key, value in changed.items()})
+    except UserError as error:
+        assert "\n" not in str(error)
