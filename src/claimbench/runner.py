@@ -120,7 +120,7 @@ class Runner:
     def _fit_group(self, planned: list[PlannedRun], device: str) -> Iterator[tuple[PlannedRun, dict[str, Any]]]:
         cell = planned[0].cell
         runs: list[Run] = []
-        artifacts: list[dict[str, Any]] | None = None
+        encoded: list[dict[str, bytes]] = []
         status, reason, trace = "done", "", ""
         meter = meters.Meter(device)
         limit = cell.budget.wall_s * len(planned) if cell.budget.wall_s is not None else None
@@ -142,9 +142,9 @@ class Runner:
                 for artifact in artifacts:
                     if not isinstance(artifact, dict):
                         raise UserError(f"fit of {cell.experiment} returned {type(artifact).__name__}; it must return a dict")
+                encoded = [store.encode(artifact) for artifact in artifacts]
         except BaseException as error:
             status, reason, trace = _failure(error)
-            artifacts = None
         measured = meter.stop()
         for field in ("wall_s", "cpu_s", "gpu_s"):
             if measured[field] is not None:
@@ -155,7 +155,7 @@ class Runner:
                 "metrics": runs[index].metrics if runs else {}, "curves": runs[index].curves if runs else {},
                 "counts": runs[index].counts if runs else {},
             }
-            self.store.write_fit(cell.paper, run.fit_key, record, artifacts[index] if artifacts is not None else None)
+            self.store.write_fit(cell.paper, run.fit_key, record, encoded[index] if encoded else {})
             yield run, record
 
     # ---- score -------------------------------------------------------------------------------------------------------

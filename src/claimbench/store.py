@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from claimbench.errors import UserError
+from claimbench.errors import Diverged, UserError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -36,11 +36,11 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
         raise
 
 
@@ -103,12 +103,12 @@ class Store:
     def score_record(self, paper: str, fit_key: str, score_code: str) -> dict[str, Any] | None:
         return read_json(self.folder(paper, fit_key) / f"score-{score_code[:12]}.json")
 
-    def write_fit(self, paper: str, fit_key: str, record: dict[str, Any], artifact: dict[str, Any] | None) -> None:
-        """Artifact first, record last: a record that exists is complete."""
+    def write_fit(self, paper: str, fit_key: str, record: dict[str, Any], artifact: dict[str, bytes]) -> None:
+        """Artifact (as :func:`encode` gives it) first, record last: a record that exists is complete."""
         folder = self.folder(paper, fit_key)
         files: dict[str, int] = {}
         hashes: dict[str, str] = {}
-        for name, content in _encode(artifact).items() if artifact is not None else ():
+        for name, content in artifact.items():
             write_bytes(folder / name, content)
             files[name], hashes[name] = len(content), hashlib.sha256(content).hexdigest()
         write_json(folder / "fit.json", {**record, "fit_key": fit_key, "files": files, "sha256": hashes})
@@ -143,8 +143,13 @@ class Store:
         return content
 
 
-def _encode(artifact: dict[str, Any]) -> dict[str, bytes]:
-    """Arrays to safetensors, the rest to JSON."""
+def encode(artifact: dict[str, Any]) -> dict[str, bytes]:
+    """The files of an artifact: arrays as safetensors, the rest as JSON.
+
+    Raises:
+        Diverged: a plain number is not finite.
+        TypeError: a value is neither an array nor JSON.
+    """
     arrays: dict[str, Any] = {}
     plain: dict[str, Any] = {}
     for name, value in artifact.items():
@@ -159,6 +164,8 @@ def _encode(artifact: dict[str, Any]) -> dict[str, bytes]:
             arrays[name] = np.ascontiguousarray(value)
         else:
             plain[name] = _finite(value)
+            if plain[name] is None and value is not None:
+                raise Diverged(f"{name} of the artifact is {value}")
     encoded = {"artifact.json": (json.dumps(plain, sort_keys=True, allow_nan=False) + "\n").encode()}
     if arrays:
         from safetensors.numpy import save

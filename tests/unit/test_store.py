@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from claimbench.errors import UserError
-from claimbench.store import Store, read_json, write_bytes, write_json, write_json_if_changed
+from claimbench.store import Store, encode, read_json, write_bytes, write_json, write_json_if_changed
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_equal_json_keeps_its_time_stamp(tmp_path: Path) -> None:
 def test_artifacts_come_back(tmp_path: Path) -> None:
     store = Store(tmp_path)
     artifact = {"w": np.arange(6, dtype=np.float32).reshape(2, 3).T, "i": np.array([1, 2]), "n": np.int64(3), "s": "x", "d": {"a": [1, None]}}
-    store.write_fit("p", "k" * 64, {"status": "done"}, artifact)
+    store.write_fit("p", "k" * 64, {"status": "done"}, encode(artifact))
     loaded = store.artifact("p", "k" * 64)
     np.testing.assert_array_equal(loaded["w"], artifact["w"])
     np.testing.assert_array_equal(loaded["i"], artifact["i"])
@@ -49,7 +49,7 @@ def test_artifacts_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
 def test_a_damaged_artifact_is_noticed_and_fitted_again(tmp_path: Path, damage: str) -> None:
     store = Store(tmp_path)
-    store.write_fit("p", "k" * 64, {"status": "done"}, {"w": np.ones(100)})
+    store.write_fit("p", "k" * 64, {"status": "done"}, encode({"w": np.ones(100)}))
     path = store.folder("p", "k" * 64) / "artifact.safetensors"
     content = path.read_bytes()
     if damage == "flip":
@@ -66,7 +66,7 @@ def test_a_damaged_artifact_is_noticed_and_fitted_again(tmp_path: Path, damage: 
 def test_torch_tensors_are_stored(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     store = Store(tmp_path)
-    store.write_fit("p", "k" * 64, {"status": "done"}, {"w": torch.ones(2, 3, requires_grad=True), "b": torch.ones(2, dtype=torch.bfloat16)})
+    store.write_fit("p", "k" * 64, {"status": "done"}, encode({"w": torch.ones(2, 3, requires_grad=True), "b": torch.ones(2, dtype=torch.bfloat16)}))
     loaded = store.artifact("p", "k" * 64)
     assert loaded["w"].shape == (2, 3)
     assert loaded["b"].dtype == np.float32
