@@ -1,0 +1,39 @@
+"""The documents: relative links, anchors, commands and make targets exist."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_links():  # noqa: ANN201
+    spec = importlib.util.spec_from_file_location("links", ROOT / "tools" / "links.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+links = load_links()
+
+
+@pytest.mark.parametrize("path", links.documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_document_has_no_dead_reference(path: Path) -> None:
+    assert list(links.faults(path)) == []
+
+
+def test_faults_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Real heading\n[ok](page.md#real-heading) [web](https://example.org)\n[gone](gone.md) [anchor](#no-such)\n"
+        "`make nonsense`, `claimbench nonsense`, `make test`, `claimbench --tier smoke plan`\n"
+    )
+    assert list(links.faults(page)) == [
+        "link to gone.md, which does not exist",
+        "link to #no-such: page.md has no such heading",
+        "names `make nonsense`, which does not exist",
+        "names `claimbench nonsense`, which does not exist",
+    ]
