@@ -20,9 +20,12 @@ class Workflow:
 
     Args:
         config: Snakemake's merged configuration (config.yaml and ``--config``).
+        main: this is the process that the user started, not a job's.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], main: bool = False) -> None:
+        if main:
+            self._lock = _remove_stale_locks(Path(".snakemake"))
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         try:
             self.config = load_config(None, config)
@@ -94,3 +97,22 @@ class Workflow:
             return self._code.fingerprint((m, d) for m in names for d in self._code.definitions(m))
 
         return key
+
+
+def _remove_stale_locks(folder: Path) -> Any:
+    """Remove what a killed Snakemake left locked, and return this process's own hold on the folder.
+
+    Snakemake's lock files outlive a kill -9. A lock of the operating system does not: whoever gets it knows that no other Snakemake of this
+    project works here, so that any lock file is stale. (Snakemake itself refuses a second process beside a living one.)
+    """
+    import fcntl
+
+    try:
+        folder.mkdir(exist_ok=True)
+        hold = open(folder / "claimbench.lock", "w")  # noqa: SIM115  (held as long as the process lives)
+        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None  # another Snakemake is at work, or the file system has no locks
+    for path in (folder / "locks").glob("*.lock"):
+        path.unlink(missing_ok=True)
+    return hold
