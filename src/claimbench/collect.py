@@ -146,6 +146,21 @@ def merge(plan: Plan) -> None:
         schema = arrow_schema(name)
         write_arrow(plan.tier_dir / f"{name}.parquet", pa.concat_tables(parts) if parts else schema.empty_table())
     _write_costs(plan)
+    _write_qc(plan)
+
+
+def _write_qc(plan: Plan) -> None:
+    """``qc.json``: cells on the wrong side of a floor or ceiling."""
+    import pyarrow.parquet as pq
+
+    from claimbench import qc
+
+    found = []
+    for slug, spec in plan.papers.items():
+        folder = plan.tier_dir / "papers" / slug
+        runs, metrics = (pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("runs", "metrics"))
+        found += [{"paper": slug, **row} for row in qc.faults(spec.experiments, runs, metrics)]
+    store.write_json(plan.tier_dir / "qc.json", found)
 
 
 def _write_costs(plan: Plan) -> None:

@@ -61,6 +61,10 @@ def check(plan: Plan) -> int:
         if row["status"] != "done"
     ).most_common(12):
         print(f"  {n} x {what}: {reason}", file=sys.stderr)
+    for row in store.read_json(plan.tier_dir / "qc.json") or []:
+        side = "below its floor" if row["kind"] == "floor" else "beyond its ceiling"
+        cell = " ".join(filter(None, (row["paper"], row["experiment"], row["method"], row["dataset"], row["setting"])))
+        print(f"  {side}: {cell} {row['metric']} {row['value']:.4g}, {row['control']} {row['limit']:.4g}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} runs failed; the tables show the holes. `claimbench retry` forgets them.", file=sys.stderr)
         return 1
