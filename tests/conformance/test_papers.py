@@ -1,0 +1,236 @@
+"""One suite for every paper found, and for the template from which new ones are made."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from claimbench.claim_schema import load_claims
+from claimbench.collect import read_published
+from claimbench.new_paper import new_paper
+from claimbench.plan import Cell, Plan, make_plan, setting_string
+from claimbench.schema import CHECKED, TIERS
+from claimbench.spec import PAPERS_DIR, Config, find_papers, load_paper
+from claimbench.steps import fit_and_score
+
+TEMPLATE = "template-paper"
+SLUGS = [*find_papers(Config()), TEMPLATE]
+FILES = ("paper.yaml", "published.csv", "claims.yaml", "experiments.py", "figures.py", "README.md")
+SPREADS = ("", "sd", "se", "ci95", "range")
+
+
+@dataclass(frozen=True)
+class Paper:
+    slug: str
+    papers_dir: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.papers_dir / self.slug.replace("-", "_")
+
+    @cached_property
+    def spec(self) -> Any:
+        return load_paper(self.folder)
+
+    @cached_property
+    def claims(self) -> list[dict[str, Any]]:
+        """The claims as written; ``test_claims_are_valid`` holds them against the schema."""
+        return yaml.safe_load((self.folder / "claims.yaml").read_text(encoding="utf-8"))["claims"]
+
+    @cached_property
+    def published(self) -> list[dict[str, Any]]:
+        return read_published(self.folder, self.slug)
+
+    def plan(self, tier: str, results: Path = Path("results"), data: Path = Path("data")) -> Plan:
+        outside = None if self.papers_dir == PAPERS_DIR else str(self.papers_dir)
+        return make_plan(
+            Config(tier=tier, papers=[self.slug], papers_dir=outside, results_dir=str(results), data_dir=str(data))
+        )
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells of all tiers."""
+        return [cell for tier in TIERS for cell in self.plan(tier).cells]
+
+
+@pytest.fixture(scope="session")
+def find(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Paper]:
+    @cache
+    def paper(slug: str) -> Paper:
+        if slug != TEMPLATE:
+            return Paper(slug, PAPERS_DIR)
+        folder = tmp_path_factory.mktemp("papers")
+        new_paper(TEMPLATE, folder)
+        return Paper(slug, folder)
+
+    return paper
+
+
+@pytest.fixture(params=SLUGS)
+def paper(request: pytest.FixtureRequest, find: Callable[[str], Paper]) -> Paper:
+    return find(request.param)
+
+
+def test_has_its_files(paper: Paper) -> None:
+    assert [name for name in FILES if not (paper.folder / name).is_file()] == []
+
+
+def test_claims_are_valid(paper: Paper) -> None:
+    claims = load_claims(paper.folder / "claims.yaml")
+    ids = [claim.id for claim in claims]
+    assert ids == [claim["id"] for claim in paper.claims]
+    assert len(set(ids)) == len(ids)
+
+
+def test_published_numbers_are_well_formed(paper: Paper) -> None:
+    with open(paper.folder / "published.csv", newline="", encoding="utf-8") as file:
+        raw = list(csv.DictReader(file))
+    seen = set()
+    known = {*paper.spec.experiments, *(part.experiment for part in paper.spec.not_run if part.experiment)}
+    for line, (row, parsed) in enumerate(zip(raw, paper.published, strict=True), start=2):
+        where = f"published.csv, line {line}"
+        assert None not in row, f"{where}: more fields than columns (quote a setting with several axes)"
+        assert row["checked"] in CHECKED, where
+        assert row["spread_kind"] in SPREADS, where
+        assert bool(row["spread"]) == bool(row["spread_kind"]), f"{where}: spread and spread_kind go together"
+        assert math.isfinite(parsed["value"]), where
+        assert row["experiment"] in known, f"{where}: neither an experiment of paper.yaml nor listed under not_run"
+        assert row["metric"].count("/") == 1, f"{where}: write the metric as split/name"
+        assert row["setting"] == parsed["setting"], f"{where}: write the axes of the setting in alphabetical order"
+        assert row["source"], f"{where}: say which table, figure or section"
+        key = tuple(row[name] for name in ("experiment", "method", "dataset", "setting", "metric", "source"))
+        assert key not in seen, f"{where}: given twice"
+        seen.add(key)
+
+
+def levels(wanted: Any) -> list[Any]:
+    """The values that a selector's entry allows."""
+    if isinstance(wanted, dict):
+        wanted = wanted["first"]
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def alternatives(claim: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in ("select", "a", "b"):
+        if claim.get(name) is not None:
+            yield claim[name]
+
+
+def selects(selector: dict[str, Any], method: str, dataset: str, setting: dict[str, Any] | str) -> bool:
+    """Whether a selector covers a cell (setting as a dict) or a published row (setting as its canonical string)."""
+    for name, value in (("method", method), ("dataset", dataset)):
+        if selector.get(name) is not None and value not in levels(selector[name]):
+            return False
+    axes = selector.get("setting") or {}
+    if isinstance(setting, str):
+        parts = set(setting.split(","))
+        return all(any(setting_string({axis: v}) in parts for v in levels(wanted)) for axis, wanted in axes.items())
+    return all(axis in setting and setting[axis] in levels(wanted) for axis, wanted in axes.items())
+
+
+def test_claims_select_cells_of_a_tier(paper: Paper) -> None:
+    for claim in paper.claims:
+        if claim["kind"] == "none":
+            assert claim.get("reason"), f"{claim['id']}: say why it cannot be tested"
+            continue
+        cells = [cell for cell in paper.cells if cell.experiment == claim["experiment"]]
+        if not cells:
+            assert claim.get("reason"), f"{claim['id']}: no tier runs {claim['experiment']}; give the reason"
+            continue
+        for selector in alternatives(claim):
+            assert any(selects(selector, c.method, c.dataset, c.setting) for c in cells), f"{claim['id']}: {selector} selects no cell"
+            for key in ("method", "dataset"):
+                if isinstance(selector.get(key), list):
+                    for one in selector[key]:
+                        assert any(selects({**selector, key: one}, c.method, c.dataset, c.setting) for c in cells), (
+                            f"{claim['id']}: {key} {one!r} selects no cell"
+                        )
+
+
+def test_claims_find_their_published_numbers(paper: Paper) -> None:
+    for claim in paper.claims:
+        if claim.get("target") == "published":
+            rows = [
+                row for row in paper.published
+                if row["experiment"] == claim["experiment"] and row["metric"] == claim["metric"]
+                and selects(claim.get("select") or {}, row["method"], row["dataset"], row["setting"])
+            ]
+            assert rows, f"{claim['id']}: published.csv has no number for it"
+
+
+def test_claims_state_their_margins_and_sources(paper: Paper) -> None:
+    for claim in paper.claims:
+        assert claim.get("text"), claim["id"]
+        assert claim.get("source"), f"{claim['id']}: where does the paper say it?"
+        if claim.get("margin") is not None or claim.get("relative_margin") is not None:
+            assert claim.get("margin_reason"), f"{claim['id']}: a margin needs its reason"
+        if claim["kind"] == "value":
+            assert claim.get("margin") or claim.get("relative_margin"), f"{claim['id']}: equality needs a margin above 0"
+
+
+def test_a_headline_claim_can_be_tested(paper: Paper) -> None:
+    assert [c["id"] for c in paper.claims if c.get("headline") and c["kind"] != "none"], "mark a testable claim as headline"
+
+
+def test_methods_have_a_sabotage(paper: Paper) -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in paper.folder.rglob("*.py"))
+    assert "sabotage" in code, "no method of this paper reads run.h.sabotage, so no control can turn its headline claim"
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_tier_plans(paper: Paper, tier: str) -> None:
+    plan = paper.plan(tier)
+    assert plan.runs, f"no run in tier {tier}"
+    assert len({run.run_key for run in plan.runs}) == len(plan.runs)
+    for job in plan.jobs.values():
+        assert job.runs
+
+
+def test_headline_experiments_have_published_numbers(paper: Paper) -> None:
+    have = {row["experiment"] for row in paper.published}
+    for claim in paper.claims:
+        if claim.get("headline") and claim["kind"] == "value" and claim.get("target") == "published":
+            assert claim["experiment"] in have, claim["id"]
+
+
+def test_readme_names_every_claim(paper: Paper) -> None:
+    readme = (paper.folder / "README.md").read_text(encoding="utf-8")
+    assert [claim["id"] for claim in paper.claims if claim["id"] not in readme] == []
+
+
+def test_deviations_in_the_code_are_declared(paper: Paper) -> None:
+    marked = [p.name for p in paper.folder.rglob("*.py") if "# Deviates:" in p.read_text(encoding="utf-8")]
+    if marked:
+        assert paper.spec.deviations, f"{', '.join(marked)} deviate, paper.yaml lists no deviation"
+        assert "eviation" in (paper.folder / "README.md").read_text(encoding="utf-8")
+
+
+def smoke_experiments() -> list[tuple[str, str]]:
+    found = [
+        (slug, name)
+        for slug, folder in find_papers(Config()).items()
+        for name, experiment in load_paper(folder).experiments.items()
+        if "smoke" in experiment.tiers
+    ]
+    return [*found, (TEMPLATE, "estimation")]
+
+
+@pytest.mark.parametrize("slug, experiment", smoke_experiments())
+def test_smoke_tier_gives_finite_metrics(slug: str, experiment: str, find: Callable[[str], Paper], tmp_path: Path) -> None:
+    paper = find(slug)
+    plan = paper.plan("smoke", tmp_path / "results", tmp_path / "data")
+    rows = fit_and_score(plan, slug, experiment)
+    assert rows
+    metric = paper.spec.experiments[experiment].metric
+    for row in rows:
+        assert row["status"] == "done", row
+        assert metric in row["metrics"], f"score of {experiment} does not return its headline metric {metric}"
+        assert all(math.isfinite(value) for value in row["metrics"].values()), row

@@ -1,0 +1,108 @@
+"""Imports point downward, papers know nothing of each other, and the core starts without the heavy libraries."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "src" / "claimbench"
+#: from the ground up; a module imports only from layers below its own (and from its own subpackage)
+LAYERS = (
+    {"", "errors", "schema", "seeding", "stats", "metrics"},
+    {"keys", "store", "validation"},
+    {"spec", "claim_schema", "data", "meters"},
+    {"plan", "run", "claims", "tables"},
+    {"training", "progress", "figures"},
+    {"nn"},
+    {"papers"},
+    {"runner", "collect", "tracking", "explain", "new_paper", "doctor"},
+    {"report", "steps"},
+    {"workflow", "cli"},
+    {"__main__"},
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+HEAVY = {"torch", "torch_geometric", "pandas", "matplotlib", "sklearn", "scipy", "mlflow", "pyarrow", "numpy", "snakemake"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "templates" not in path.parts)
+
+
+def part_of(path: Path) -> str:
+    """The top-level part of the package that a file belongs to: ``papers/x/y.py`` -> ``papers``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Dotted names imported at run time, each with whether at the top of the module; relative ones made absolute."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checking = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    package = ["claimbench", *path.relative_to(PACKAGE).parent.parts]
+    found: list[tuple[str, bool]] = []
+    for node in ast.walk(tree):
+        if id(node) in checking:
+            continue
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])]) if node.level else node.module
+            # `from claimbench import store` imports a module, `from claimbench.store import x` a name of one.
+            names = [f"{base}.{alias.name}" for alias in node.names] if base in ("claimbench", "claimbench.papers") else [str(base)]
+        found += [(name, node in tree.body) for name in names]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downward(path: Path) -> None:
+    own = part_of(path)
+    assert own in RANK, f"give {own} a place in LAYERS"
+    for name, _ in imports(path):
+        target = name.split(".")
+        if target[0] == "claimbench":
+            part = target[1] if len(target) > 1 and target[1] in RANK else ""
+            assert part == own or RANK[part] < RANK[own], f"{own} (layer {RANK[own]}) imports {name} (layer {RANK[part]})"
+
+
+@pytest.mark.parametrize("folder", sorted(p for p in (PACKAGE / "papers").iterdir() if (p / "paper.yaml").is_file()), ids=lambda p: p.name)
+def test_papers_import_no_other_paper(folder: Path) -> None:
+    own = f"claimbench.papers.{folder.name}"
+    for path in folder.rglob("*.py"):
+        for name, _ in imports(path):
+            if name.startswith("claimbench.papers"):
+                assert name == own or name.startswith(f"{own}."), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if part_of(path) not in ("papers", "nn", "metrics", "stats", "data", "claims")],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
+    heavy = [name for name, top in imports(path) if top and name.split(".")[0] in HEAVY]
+    assert not heavy, "import them inside the functions that need them"
+
+
+@pytest.mark.parametrize("module", ["claimbench", "claimbench.cli", "claimbench.plan", "claimbench.data.registry"])
+def test_planning_loads_no_heavy_library(module: str) -> None:
+    code = f"import sys, {module}; print(*(name for name in {sorted(HEAVY)} if name in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == []
+
+
+def test_a_wrong_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "papers" / "one"
+    folder.mkdir(parents=True)
+    (folder / "method.py").write_text("from claimbench.runner import Runner\nfrom ..two import method\nfrom . import other\n")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    assert [name for name, _ in imports(folder / "method.py")] == [
+        "claimbench.runner", "claimbench.papers.two", "claimbench.papers.one"
+    ]
+    with pytest.raises(AssertionError, match="imports claimbench.runner"):
+        test_imports_point_downward(folder / "method.py")
