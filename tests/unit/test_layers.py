@@ -15,7 +15,7 @@ LAYERS = (
     {"", "errors", "schema", "seeding", "stats", "metrics"},
     {"keys", "store", "validation"},
     {"spec", "claim_schema", "data", "meters"},
-    {"plan", "run", "claims", "tables"},
+    {"plan", "run", "claims", "qc", "tables"},
     {"training", "progress", "figures"},
     {"nn"},
     {"papers"},
