@@ -1,6 +1,6 @@
 """How long planning takes for very many runs: `claimbench plan` and `snakemake -n`, as processes of their own.
 
-    python benchmarks/planning.py            # 20,000 runs in bundles, and 2,500 runs with a job each (5,000 rule jobs)
+python benchmarks/planning.py            # 20,000 runs in bundles, and 2,500 runs with a job each (5,000 rule jobs)
 """
 
 from __future__ import annotations
@@ -45,15 +45,32 @@ def cpu_s(command: list[str], folder: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    for label, shape, bundle in (("20,000 runs, bundle experiment", (20, 50, 10), "experiment"), ("5,000 jobs, bundle run", (10, 25, 5), "run")):
+    for label, shape, bundle in (
+        ("20,000 runs, bundle experiment", (20, 50, 10), "experiment"),
+        ("5,000 jobs, bundle run", (10, 25, 5), "run"),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             config = synthetic(root, *shape).config_file(bundle=bundle, tracking={"enabled": False})
             plan = cpu_s([sys.executable, "-m", "claimbench", "--config", str(config), "plan"], root)
             dry = cpu_s(
-                [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-n", "--quiet", "all", "--configfile", str(config)], root
+                [
+                    sys.executable,
+                    "-m",
+                    "snakemake",
+                    "-s",
+                    str(ROOT / "Snakefile"),
+                    "-n",
+                    "--quiet",
+                    "all",
+                    "--configfile",
+                    str(config),
+                ],
+                root,
             )
-            print(f"{label}: plan {plan[0]:.1f} CPU-s ({plan[1]:.1f} s wall), snakemake -n {dry[0]:.1f} CPU-s ({dry[1]:.1f} s wall)")
+            print(
+                f"{label}: plan {plan[0]:.1f} CPU-s ({plan[1]:.1f} s wall), snakemake -n {dry[0]:.1f} CPU-s ({dry[1]:.1f} s wall)"
+            )
 
 
 if __name__ == "__main__":

@@ -132,8 +132,12 @@ class PaperFolder:
 
     def values(self, **changes: Any) -> dict[str, Any]:
         return {
-            "tier": "smoke", "papers": ["toy-paper"], "papers_dir": str(self.papers),
-            "results_dir": str(self.root / "results"), "data_dir": str(self.root / "data"), **changes,
+            "tier": "smoke",
+            "papers": ["toy-paper"],
+            "papers_dir": str(self.papers),
+            "results_dir": str(self.root / "results"),
+            "data_dir": str(self.root / "data"),
+            **changes,
         }
 
     def plan(self, **changes: Any) -> Any:

@@ -23,7 +23,10 @@ def documents() -> list[Path]:
     """The tracked (and not ignored) documents of the repository."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md", "*.rst"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     return [ROOT / line for line in listed.splitlines() if (ROOT / line).is_file()]
 

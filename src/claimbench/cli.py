@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from claimbench.plan import Plan
 
 
+#: commands that the workflow's rules call
+_STEPS = ("prepare", "fit", "score", "collect", "judge", "tables", "figures", "summary", "report", "track", "check")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when the user must do something, 130 when interrupted."""
     options = _parser().parse_args(arguments)
@@ -34,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="claimbench", description="Rerun papers' experiments and judge their claims.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--config", type=Path, help="configuration file (default: config.yaml, if there is one)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the configuration")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the configuration"
+    )
     parser.add_argument("--tier", choices=("smoke", "laptop", "paper"), help="short for --set tier=...")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -42,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help_text, description=help_text)
         for flag, settings in flags:
             sub.add_argument(flag, **settings)
+        if name in _STEPS:
+            sub.add_argument("--to", type=Path, help="a file of the tier's folder, whose configuration is then used")
         sub.set_defaults(run=run)
 
     job = ("--job", {"required": True, "help": "job id, as `claimbench plan` prints it"})
@@ -61,17 +69,30 @@ def _parser() -> argparse.ArgumentParser:
     command("check", _check, "print the scoreboard; exit code 1 when a run failed")
     command("retry", _retry, "forget failed and skipped runs, so that the next run tries them again")
     command(
-        "explain", _explain, "where a number or a verdict comes from",
+        "explain",
+        _explain,
+        "where a number or a verdict comes from",
         ("what", {"help": "PAPER/CLAIM, or PAPER/EXPERIMENT[/METHOD[/DATASET[/SETTING]]], or a run key"}),
     )
     command(
-        "new-paper", _new_paper, "write a runnable folder for a new paper",
-        ("slug", {}), ("--into", {"type": Path, "help": "folder of papers (default: the package's)"}),
+        "new-paper",
+        _new_paper,
+        "write a runnable folder for a new paper",
+        ("slug", {}),
+        ("--into", {"type": Path, "help": "folder of papers (default: the package's)"}),
     )
-    command("doctor", _doctor, "check this machine", ("--overhead", {"action": "store_true", "help": "pipeline against pure compute"}))
     command(
-        "data", _data, "datasets: list, fetch or verify",
-        ("action", {"choices": ("list", "fetch", "verify")}), ("names", {"nargs": "*"}),
+        "doctor",
+        _doctor,
+        "check this machine",
+        ("--overhead", {"action": "store_true", "help": "pipeline against pure compute"}),
+    )
+    command(
+        "data",
+        _data,
+        "datasets: list, fetch or verify",
+        ("action", {"choices": ("list", "fetch", "verify")}),
+        ("names", {"nargs": "*"}),
     )
     return parser
 
@@ -82,6 +103,10 @@ def _config(options: argparse.Namespace) -> Any:
     from claimbench.spec import load_config
 
     path = options.config
+    if getattr(options, "to", None) is not None:
+        path = next((folder / "config.json" for folder in options.to.parents if (folder / "config.json").is_file()), None)
+        if path is None:
+            raise UserError(f"--to {options.to}: no folder above it has the config.json that the workflow writes")
     if path is None and Path("config.yaml").is_file():
         path = Path("config.yaml")
     values: dict[str, Any] = {}
@@ -115,7 +140,9 @@ def _of_paper(options: argparse.Namespace) -> Plan:
 
     config = _config(options)
     if config.papers != "all" and options.paper not in config.papers:
-        raise UserError(f"--paper {options.paper}: not among the papers of the configuration ({', '.join(config.papers)})")
+        raise UserError(
+            f"--paper {options.paper}: not among the papers of the configuration ({', '.join(config.papers)})"
+        )
     keep = {name: getattr(config, name) for name in ("experiments", "overrides")}
     keep = {name: {key: value for key, value in given.items() if key == options.paper} for name, given in keep.items()}
     plan = make_plan(config.model_copy(update={"papers": [options.paper], **keep}))
@@ -142,8 +169,10 @@ def _plan(options: argparse.Namespace) -> int:
         print(f"{name:{width}}  {len(job.runs):6d}  {text:>10}")
     total = sum(seconds for seconds, _ in costs.values())
     unknown = sum(n for _, n in costs.values())
-    print(f"tier {plan.config.tier}: {len(plan.papers)} papers, {len(plan.jobs)} jobs, {len(plan.runs)} runs, about "
-          f"{total:.0f} s of computing still to do" + (f" and {unknown} runs of unknown cost" if unknown else ""))
+    print(
+        f"tier {plan.config.tier}: {len(plan.papers)} papers, {len(plan.jobs)} jobs, {len(plan.runs)} runs, about "
+        f"{total:.0f} s of computing still to do" + (f" and {unknown} runs of unknown cost" if unknown else "")
+    )
     return 0
 
 
@@ -152,8 +181,10 @@ def _prepare(options: argparse.Namespace) -> int:
 
     marker = prepare(_make_plan(options), options.dataset)
     if marker["status"] != "ready":
-        print(f"dataset {options.dataset} is not to be had here, its runs are skipped; tried: {'; '.join(marker['tried'])}",
-              file=sys.stderr)
+        print(
+            f"dataset {options.dataset} is not to be had here, its runs are skipped; tried: {'; '.join(marker['tried'])}",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -265,7 +296,9 @@ def _new_paper(options: argparse.Namespace) -> int:
     from claimbench.spec import PAPERS_DIR
 
     folder = new_paper(options.slug, options.into or PAPERS_DIR)
-    print(f"{folder}: a runnable paper with two cells; try `snakemake --cores 2 --config tier=smoke 'papers=[{options.slug}]'`")
+    print(
+        f"{folder}: a runnable paper with two cells; try `snakemake --cores 2 --config tier=smoke 'papers=[{options.slug}]'`"
+    )
     return 0
 
 

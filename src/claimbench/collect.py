@@ -57,7 +57,9 @@ def read_published(folder: Path, paper: str) -> list[dict[str, Any]]:
                 raise UserError(f"{where}: checked is {row['checked']!r}; allowed: {', '.join(CHECKED)}")
             rows.append(
                 {
-                    **row, "paper": paper, "value": _number(row["value"], where, "value"),
+                    **row,
+                    "paper": paper,
+                    "value": _number(row["value"], where, "value"),
                     "spread": _number(row["spread"], where, "spread") if row["spread"] else None,
                     "n": int(_number(row["n"], where, "n")) if row["n"] else None,
                     "setting": ",".join(sorted(filter(None, (row["setting"] or "").split(",")))),
@@ -81,12 +83,16 @@ def collect(plan: Plan, paper: str) -> dict[str, list[dict[str, Any]]]:
     planned.sort(key=lambda r: (r.cell.experiment, r.cell.method, r.cell.dataset, r.cell.setting_string, r.seed))
     for run in planned:
         fit = records.fit_record(paper, run.fit_key)
-        score = records.score_record(paper, run.fit_key, run.cell.score_code) if fit and fit["status"] == "done" else None
+        score = (
+            records.score_record(paper, run.fit_key, run.cell.score_code) if fit and fit["status"] == "done" else None
+        )
         tables["runs"].append(_run_row(run, fit, score))
         metrics = {**(fit or {}).get("metrics", {}), **(score or {}).get("metrics", {})}
         for name, value in sorted(metrics.items()):
             split, _, metric = name.rpartition("/")
-            tables["metrics"].append({"run_key": run.run_key, "split": split or "train", "metric": metric, "value": value})
+            tables["metrics"].append(
+                {"run_key": run.run_key, "split": split or "train", "metric": metric, "value": value}
+            )
         curves = {**(fit or {}).get("curves", {}), **(score or {}).get("curves", {})}
         for series, points in sorted(curves.items()):
             tables["curves"] += [{"run_key": run.run_key, "series": series, "step": x, "value": y} for x, y in points]
@@ -120,14 +126,33 @@ def _run_row(run: PlannedRun, fit: dict[str, Any] | None, score: dict[str, Any] 
         return int(counts[name]) if counts.get(name) is not None else None
 
     return {
-        "run_key": run.run_key, "paper": cell.paper, "experiment": cell.experiment, "method": cell.method,
-        "dataset": cell.dataset, "setting": cell.setting_string, "seed": run.seed, "tier": cell.tier, "status": status,
-        "reason": reason, "started_utc": fit.get("started_utc"), "wall_s": total("wall_s"), "cpu_s": total("cpu_s"),
-        "gpu_s": total("gpu_s"), "fit_wall_s": fit.get("wall_s"), "score_wall_s": score.get("wall_s"),
-        "peak_rss_mb": most("peak_rss_mb"), "peak_gpu_mb": most("peak_gpu_mb"), "n_params": whole("n_params"),
-        "flops": counts.get("flops"), "steps": whole("steps"),
-        **{name: fit.get(name) for name in ("device", "device_name", "host", "python", "torch", "cuda", "git_commit", "git_dirty")},
-        "code_fp": cell.fit_code, "data_fp": cell.data,
+        "run_key": run.run_key,
+        "paper": cell.paper,
+        "experiment": cell.experiment,
+        "method": cell.method,
+        "dataset": cell.dataset,
+        "setting": cell.setting_string,
+        "seed": run.seed,
+        "tier": cell.tier,
+        "status": status,
+        "reason": reason,
+        "started_utc": fit.get("started_utc"),
+        "wall_s": total("wall_s"),
+        "cpu_s": total("cpu_s"),
+        "gpu_s": total("gpu_s"),
+        "fit_wall_s": fit.get("wall_s"),
+        "score_wall_s": score.get("wall_s"),
+        "peak_rss_mb": most("peak_rss_mb"),
+        "peak_gpu_mb": most("peak_gpu_mb"),
+        "n_params": whole("n_params"),
+        "flops": counts.get("flops"),
+        "steps": whole("steps"),
+        **{
+            name: fit.get(name)
+            for name in ("device", "device_name", "host", "python", "torch", "cuda", "git_commit", "git_dirty")
+        },
+        "code_fp": cell.fit_code,
+        "data_fp": cell.data,
         "config_json": json.dumps({"hyper": cell.hyper, "split": cell.split, "layers": cell.layers}, sort_keys=True),
     }
 

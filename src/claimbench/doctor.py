@@ -63,8 +63,10 @@ def overhead(plan: Plan) -> int:
             alone += (row["wall_s"] or 0.0) if exclusive else 0.0
             shared += 0.0 if exclusive else row["wall_s"] or 0.0
     pure = shared / timing["cores"] + alone
-    print(f"wall {timing['wall_s']:.1f} s on {timing['cores']} cores; the runs themselves {shared + alone:.1f} s, "
-          f"{pure:.1f} s when spread over the cores")
+    print(
+        f"wall {timing['wall_s']:.1f} s on {timing['cores']} cores; the runs themselves {shared + alone:.1f} s, "
+        f"{pure:.1f} s when spread over the cores"
+    )
     if pure > 0:
         print(f"overhead {timing['wall_s'] / pure:.3f}")
     return 0

@@ -20,10 +20,14 @@ def explain(plan: Plan, what: str) -> str:
     """
     paper, _, rest = what.partition("/")
     if paper not in plan.papers:
-        runs = [run for run in plan.runs if len(what) >= 6 and what in (run.run_key[: len(what)], run.fit_key[: len(what)])]
+        runs = [
+            run for run in plan.runs if len(what) >= 6 and what in (run.run_key[: len(what)], run.fit_key[: len(what)])
+        ]
         if not runs:
-            raise UserError(f"explain {what}: neither a paper nor the key of a run of tier {plan.config.tier} "
-                            f"({nearest(paper, plan.papers)})")
+            raise UserError(
+                f"explain {what}: neither a paper nor the key of a run of tier {plan.config.tier} "
+                f"({nearest(paper, plan.papers)})"
+            )
         return "\n".join(_run(plan, run) for run in runs)
     from claimbench.claim_schema import load_claims
 
@@ -32,12 +36,16 @@ def explain(plan: Plan, what: str) -> str:
         return _claim(plan, paper, claims[rest])
     experiment, *parts = rest.split("/") if rest else [""]
     if experiment not in plan.papers[paper].experiments:
-        raise UserError(f"explain {what}: {paper} has no claim or experiment {rest or '(none given)'!r} "
-                        f"({nearest(rest, [*claims, *plan.papers[paper].experiments])})")
+        raise UserError(
+            f"explain {what}: {paper} has no claim or experiment {rest or '(none given)'!r} "
+            f"({nearest(rest, [*claims, *plan.papers[paper].experiments])})"
+        )
     wanted = dict(zip(("method", "dataset", "setting_string"), parts, strict=False))
     runs = [
-        run for run in plan.runs
-        if run.cell.paper == paper and run.cell.experiment == experiment
+        run
+        for run in plan.runs
+        if run.cell.paper == paper
+        and run.cell.experiment == experiment
         and all(getattr(run.cell, name) == value for name, value in wanted.items())
     ]
     if not runs:
@@ -54,7 +62,9 @@ def _claim(plan: Plan, paper: str, claim: Any) -> str:
 
         for row in pq.read_table(path).to_pylist():
             if row["claim_id"] == claim.id:
-                lines.append(f"  verdict {row['verdict']} ({row['evidence'] or 'no evidence'}); test {row['test'] or 'none'}")
+                lines.append(
+                    f"  verdict {row['verdict']} ({row['evidence'] or 'no evidence'}); test {row['test'] or 'none'}"
+                )
                 for name in ("measured", "published", "effect", "margin", "margin_reason", "p_adj", "reason", "note"):
                     if row[name] not in (None, ""):
                         lines.append(f"  {name.replace('_', ' ')} {row[name]}")
@@ -69,7 +79,9 @@ def _claim(plan: Plan, paper: str, claim: Any) -> str:
 
 def _uses(claim: Any, run: PlannedRun) -> bool:
     selectors = [s for s in (getattr(claim, name, None) for name in ("select", "a", "b")) if s]
-    return not selectors or any(_matches(s if isinstance(s, dict) else s.model_dump(exclude_none=True), run) for s in selectors)
+    return not selectors or any(
+        _matches(s if isinstance(s, dict) else s.model_dump(exclude_none=True), run) for s in selectors
+    )
 
 
 def _matches(selector: dict[str, Any], run: PlannedRun) -> bool:
@@ -105,14 +117,24 @@ def _run(plan: Plan, run: PlannedRun) -> str:
     if fit is None:
         lines.append("  not run yet")
     else:
-        lines.append(f"  {fit['status']}{': ' + fit['reason'] if fit['reason'] else ''}; {fit['started_utc']}, {fit['wall_s']:.2f} s on "
-                     f"{fit['device_name']} ({fit['host']}), commit {str(fit['git_commit'])[:12]}{' with changes' if fit['git_dirty'] else ''}")
+        lines.append(
+            f"  {fit['status']}{': ' + fit['reason'] if fit['reason'] else ''}; {fit['started_utc']}, {fit['wall_s']:.2f} s on "
+            f"{fit['device_name']} ({fit['host']}), commit {str(fit['git_commit'])[:12]}{' with changes' if fit['git_dirty'] else ''}"
+        )
         for name, value in sorted({**fit["metrics"], **(score or {}).get("metrics", {})}.items()):
             lines.append(f"  {name} = {value:.6g}")
     lines.append(f"  record  {records.folder(cell.paper, run.fit_key)}")
     lines.append(f"  code    fit {cell.fit_code[:12]}, score {cell.score_code[:12]}; data {cell.data[:12]}")
-    lines.append("  hyper   " + "; ".join(f"{name}={value} ({cell.layers.get(name, 'inside a mapping')})" for name, value in sorted(cell.hyper.items())))
-    flags = f"--tier {cell.tier}" + (f" --set bundle={plan.config.bundle}" if plan.config.bundle != "experiment" else "")
+    lines.append(
+        "  hyper   "
+        + "; ".join(
+            f"{name}={value} ({cell.layers.get(name, 'inside a mapping')})"
+            for name, value in sorted(cell.hyper.items())
+        )
+    )
+    flags = f"--tier {cell.tier}" + (
+        f" --set bundle={plan.config.bundle}" if plan.config.bundle != "experiment" else ""
+    )
     lines.append(f"  log     {plan.tier_dir / 'logs' / (job.id + '.fit.log')}")
     lines.append(f"  command claimbench {flags} fit --job {job.id} && claimbench {flags} score --job {job.id}")
     return "\n".join(lines)

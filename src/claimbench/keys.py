@@ -90,7 +90,9 @@ class Code:
             reached: set[tuple[str, str]] = set()
             for entry in start:
                 reached |= self._reachable(*entry)
-            self._fingerprints[start] = digest([[module, name, self._shape(module, name)] for module, name in sorted(reached)])
+            self._fingerprints[start] = digest(
+                [[module, name, self._shape(module, name)] for module, name in sorted(reached)]
+            )
         return self._fingerprints[start]
 
     def _shape(self, module: str, name: str) -> list[str]:

@@ -17,7 +17,17 @@ from typing import Any
 
 from claimbench.errors import UserError, nearest
 from claimbench.keys import Code, canonical_json, digest
-from claimbench.spec import Block, Budget, Config, ExperimentSpec, Need, PaperSpec, Resources, identifier, selected_papers
+from claimbench.spec import (
+    Block,
+    Budget,
+    Config,
+    ExperimentSpec,
+    Need,
+    PaperSpec,
+    Resources,
+    identifier,
+    selected_papers,
+)
 
 #: lowest layer of every run's hyper-parameters
 PACKAGE_HYPER: dict[str, Any] = {"sabotage": "none"}
@@ -63,7 +73,9 @@ class Cell:
     @cached_property
     def id(self) -> str:
         """Readable and unique within its experiment, safe in file names."""
-        label = re.sub(r"[^A-Za-z0-9=.+-]+", "-", "-".join(filter(None, (self.method, self.dataset, self.setting_string))))
+        label = re.sub(
+            r"[^A-Za-z0-9=.+-]+", "-", "-".join(filter(None, (self.method, self.dataset, self.setting_string)))
+        )
         return f"{label[:60]}-{digest([self.method, self.dataset, self.setting])[:6]}"
 
     @cached_property
@@ -197,8 +209,13 @@ def make_plan(config: Config, only: str | None = None) -> Plan:
     if only is not None:
         slug = only.split(".", 1)[0]
         if config.papers == "all" or slug in config.papers:
-            config_papers = config.model_copy(update={"papers": [slug], "experiments": _keep(config.experiments, slug),
-                                                      "overrides": _keep(config.overrides, slug)})
+            config_papers = config.model_copy(
+                update={
+                    "papers": [slug],
+                    "experiments": _keep(config.experiments, slug),
+                    "overrides": _keep(config.overrides, slug),
+                }
+            )
     code = Code([Path(config.papers_dir)] if config.papers_dir else [])
     papers: dict[str, PaperSpec] = {}
     folders: dict[str, Path] = {}
@@ -220,7 +237,9 @@ def _keep(mapping: dict[str, Any], key: str) -> dict[str, Any]:
     return {key: mapping[key]} if key in mapping else {}
 
 
-def _merge(base: dict[str, Any], top: dict[str, Any], layer: str, layers: dict[str, str], prefix: str = "") -> dict[str, Any]:
+def _merge(
+    base: dict[str, Any], top: dict[str, Any], layer: str, layers: dict[str, str], prefix: str = ""
+) -> dict[str, Any]:
     """Deep merge; lists are replaced. A value must be of the declared value's kind (any kind where that is null)."""
     merged = dict(base)
     for key, value in top.items():
@@ -328,14 +347,29 @@ def _cells(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
 
 
 def _product(
-    spec: PaperSpec, name: str, experiment: ExperimentSpec, grid: Block, config: Config, hyper: dict[str, Any],
-    layers: dict[str, str], seeds: list[int],
+    spec: PaperSpec,
+    name: str,
+    experiment: ExperimentSpec,
+    grid: Block,
+    config: Config,
+    hyper: dict[str, Any],
+    layers: dict[str, str],
+    seeds: list[int],
 ) -> Iterator[Cell]:
     axes = list(grid.setting)
     for method, dataset, *levels in itertools.product(grid.method, grid.dataset, *grid.setting.values()):
         cell = Cell(
-            spec.slug, name, method, dataset, dict(zip(axes, levels, strict=True)), config.tier, hyper, layers,
-            experiment.split, experiment.budget, seeds,
+            spec.slug,
+            name,
+            method,
+            dataset,
+            dict(zip(axes, levels, strict=True)),
+            config.tier,
+            hyper,
+            layers,
+            experiment.split,
+            experiment.budget,
+            seeds,
         )
         cell.needs = {need.as_: need for need in grid.needs}  # type: ignore[misc]  # linked to cells below
         yield cell
@@ -382,7 +416,9 @@ def _link_needs(cells: list[Cell], path: Path, experiments: dict[str, Experiment
         for name, need in wanted.items():
             setting = cell.setting if need.setting is None else need.setting
             identity = (
-                need.experiment or cell.experiment, need.method or cell.method, need.dataset or cell.dataset,
+                need.experiment or cell.experiment,
+                need.method or cell.method,
+                need.dataset or cell.dataset,
                 setting_string(setting),
             )
             if identity not in by_identity:
@@ -401,7 +437,9 @@ def _link_needs(cells: list[Cell], path: Path, experiments: dict[str, Experiment
         state[id(cell)] = 1
         for needed in cell.needs.values():
             if missing := set(cell.seeds) - set(needed.seeds):
-                raise UserError(f"{path}: {cell.id} needs seed {min(missing)} of {needed.id}, which does not run that seed")
+                raise UserError(
+                    f"{path}: {cell.id} needs seed {min(missing)} of {needed.id}, which does not run that seed"
+                )
             visit(needed, (*trail, cell.id))
         state[id(cell)] = 2
 
@@ -432,12 +470,17 @@ def _bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]
         experiments = {run.cell.experiment for run in runs}
         parts = [_resources(spec, spec.experiments[e], config.tier) for e in sorted(experiments)]
         yield Job(
-            name, spec.slug, tuple(_ordered(runs)),
+            name,
+            spec.slug,
+            tuple(_ordered(runs)),
             Resources(
-                threads=max(p.threads for p in parts), mem_mb=max(p.mem_mb for p in parts),
-                runtime_min=sum(p.runtime_min for p in parts), gpu=max(p.gpu for p in parts),
+                threads=max(p.threads for p in parts),
+                mem_mb=max(p.mem_mb for p in parts),
+                runtime_min=sum(p.runtime_min for p in parts),
+                gpu=max(p.gpu for p in parts),
             ),
-            any(spec.experiments[e].exclusive for e in experiments), tuple(sorted(edges[name])),
+            any(spec.experiments[e].exclusive for e in experiments),
+            tuple(sorted(edges[name])),
         )
 
 

@@ -36,7 +36,9 @@ def faults(experiments: dict[str, ExperimentSpec], runs: list[Row], metrics: lis
     return found
 
 
-def _against(name: str, kind: str, control: Floor, values: dict[tuple[str, str, str, str, str], list[float]]) -> list[Row]:
+def _against(
+    name: str, kind: str, control: Floor, values: dict[tuple[str, str, str, str, str], list[float]]
+) -> list[Row]:
     limits: dict[str, list[float]] = defaultdict(list)
     for (experiment, method, dataset, _, metric), numbers in values.items():
         if experiment == name and method == control.method and metric == control.metric:
@@ -44,10 +46,20 @@ def _against(name: str, kind: str, control: Floor, values: dict[tuple[str, str, 
     sign = 1.0 if (kind == "floor") == control.higher_is_better else -1.0
     return [
         {
-            "experiment": name, "method": method, "dataset": dataset, "setting": setting, "metric": metric,
-            "value": mean(numbers), "control": control.method, "limit": mean(limits[dataset]), "kind": kind,
+            "experiment": name,
+            "method": method,
+            "dataset": dataset,
+            "setting": setting,
+            "metric": metric,
+            "value": mean(numbers),
+            "control": control.method,
+            "limit": mean(limits[dataset]),
+            "kind": kind,
         }
         for (experiment, method, dataset, setting, metric), numbers in sorted(values.items())
-        if experiment == name and metric == control.metric and method != control.method and dataset in limits
+        if experiment == name
+        and metric == control.metric
+        and method != control.method
+        and dataset in limits
         and sign * (mean(numbers) - mean(limits[dataset])) < 0
     ]

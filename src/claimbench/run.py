@@ -120,5 +120,3 @@ class Run:
         if not math.isfinite(value):
             raise Diverged(f"{what} became {value}")
         return value
-
-

@@ -62,7 +62,9 @@ def prepare(plan: Plan, dataset: str) -> dict[str, Any]:
 
     splits = plan.datasets.get(dataset)
     if splits is None:
-        raise UserError(f"dataset {dataset!r} is not used by tier {plan.config.tier} ({nearest(dataset, plan.datasets)})")
+        raise UserError(
+            f"dataset {dataset!r} is not used by tier {plan.config.tier} ({nearest(dataset, plan.datasets)})"
+        )
     mirror = Path(plan.config.mirror) if plan.config.mirror else None
     try:
         data.prepare(dataset, splits, Path(plan.config.data_dir), mirror)
@@ -110,7 +112,9 @@ class Runner:
 
     def _groups(self, job: Job) -> Iterator[list[PlannedRun]]:
         """Runs of one experiment, method and dataset together where the paper can fit several at once, else one by one."""
-        for _, runs in itertools.groupby(job.runs, lambda run: (run.cell.experiment, run.cell.method, run.cell.dataset)):
+        for _, runs in itertools.groupby(
+            job.runs, lambda run: (run.cell.experiment, run.cell.method, run.cell.dataset)
+        ):
             group = list(runs)
             if _entry(self._module(group[0].cell), group[0].cell, "fit_many") is not None and not group[0].cell.needs:
                 yield group
@@ -141,7 +145,9 @@ class Runner:
                     artifacts = [fit(run, data) for run, data in zip(runs, datas, strict=True)]
                 for artifact in artifacts:
                     if not isinstance(artifact, dict):
-                        raise UserError(f"fit of {cell.experiment} returned {type(artifact).__name__}; it must return a dict")
+                        raise UserError(
+                            f"fit of {cell.experiment} returned {type(artifact).__name__}; it must return a dict"
+                        )
                 encoded = [store.encode(artifact) for artifact in artifacts]
         except BaseException as error:
             status, reason, trace = _failure(error)
@@ -151,8 +157,14 @@ class Runner:
                 measured[field] /= len(planned)
         for index, run in enumerate(planned):
             record = {
-                **self._identity(run), **measured, **meters.machine(device), "status": status, "reason": reason, "trace": trace,
-                "metrics": runs[index].metrics if runs else {}, "curves": runs[index].curves if runs else {},
+                **self._identity(run),
+                **measured,
+                **meters.machine(device),
+                "status": status,
+                "reason": reason,
+                "trace": trace,
+                "metrics": runs[index].metrics if runs else {},
+                "curves": runs[index].curves if runs else {},
                 "counts": runs[index].counts if runs else {},
             }
             self.store.write_fit(cell.paper, run.fit_key, record, encoded[index] if encoded else {})
@@ -168,7 +180,10 @@ class Runner:
             fit = self.store.fit_record(job.paper, run.fit_key)
             if fit is None or fit["status"] != "done":
                 status = fit["status"] if fit else "failed"
-                statuses[run.run_key] = {"status": status, "reason": fit["reason"] if fit else "no fit was left; run it again"}
+                statuses[run.run_key] = {
+                    "status": status,
+                    "reason": fit["reason"] if fit else "no fit was left; run it again",
+                }
                 continue
             record = self.store.score_record(job.paper, run.fit_key, run.cell.score_code)
             if record is None or record["status"] != "done":
@@ -193,14 +208,20 @@ class Runner:
                 metrics = {name: float(value) for name, value in score(run, artifact, data).items()}
             for name, value in metrics.items():
                 if name.count("/") != 1:
-                    raise UserError(f"score of {cell.experiment} returned the metric {name!r}; write it as split/metric")
+                    raise UserError(
+                        f"score of {cell.experiment} returned the metric {name!r}; write it as split/metric"
+                    )
                 run.finite(value, name)
         except BaseException as error:
             status, reason, trace = _failure(error)
             metrics = {}
         return {
-            "status": status, "reason": reason, "trace": trace, "metrics": metrics,
-            "curves": run.curves if run else {}, **meter.stop(),
+            "status": status,
+            "reason": reason,
+            "trace": trace,
+            "metrics": metrics,
+            "curves": run.curves if run else {},
+            **meter.stop(),
         }
 
     # ---- parts -------------------------------------------------------------------------------------------------------
@@ -240,16 +261,34 @@ class Runner:
         cell = planned.cell
         folder = self.store.folder(cell.paper, planned.fit_key) if resumable else None
         return Run(
-            cell.paper, cell.experiment, cell.method, cell.dataset, dict(cell.setting), planned.seed, cell.tier,
-            json.loads(json.dumps(cell.hyper)), device, inputs, Checkpoint(folder), limit,
+            cell.paper,
+            cell.experiment,
+            cell.method,
+            cell.dataset,
+            dict(cell.setting),
+            planned.seed,
+            cell.tier,
+            json.loads(json.dumps(cell.hyper)),
+            device,
+            inputs,
+            Checkpoint(folder),
+            limit,
         )
 
     def _identity(self, run: PlannedRun) -> dict[str, Any]:
         cell = run.cell
         return {
-            "paper": cell.paper, "experiment": cell.experiment, "method": cell.method, "dataset": cell.dataset,
-            "setting": cell.setting, "seed": run.seed, "tier": cell.tier, "hyper": cell.hyper, "split": cell.split,
-            "code_fp": cell.fit_code, "data_fp": cell.data,
+            "paper": cell.paper,
+            "experiment": cell.experiment,
+            "method": cell.method,
+            "dataset": cell.dataset,
+            "setting": cell.setting,
+            "seed": run.seed,
+            "tier": cell.tier,
+            "hyper": cell.hyper,
+            "split": cell.split,
+            "code_fp": cell.fit_code,
+            "data_fp": cell.data,
         }
 
     def _manifest(self, job: Job, phase: str, statuses: dict[str, Any], digest: str) -> dict[str, Any]:

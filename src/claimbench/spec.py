@@ -158,7 +158,9 @@ class PaperSpec(Strict):
     not_run: list[NotRun] = []
     deviations: list[str] = []
     tier_evidence: dict[Tier, Literal["full", "scaled", "proxy"]] = {
-        "smoke": "proxy", "laptop": "scaled", "paper": "full",
+        "smoke": "proxy",
+        "laptop": "scaled",
+        "paper": "full",
     }
 
     @model_validator(mode="after")
@@ -179,7 +181,9 @@ class PaperSpec(Strict):
             ]:
                 for key in resources:
                     if key not in Resources.model_fields:
-                        raise ValueError(f"{where} has the unknown key {key!r} ({nearest(key, Resources.model_fields)})")
+                        raise ValueError(
+                            f"{where} has the unknown key {key!r} ({nearest(key, Resources.model_fields)})"
+                        )
                 Resources.model_validate(resources)
         return self
 

@@ -32,7 +32,9 @@ def judge(plan: Plan, paper: str) -> list[dict[str, Any]]:
         "published": pd.read_parquet(folder / "published.parquet"),
         "tier": plan.config.tier,
         "tier_evidence": dict(spec.tier_evidence),
-        "experiments": {name: e.model_dump(include={"scale", "unit", "digits"}) for name, e in spec.experiments.items()},
+        "experiments": {
+            name: e.model_dump(include={"scale", "unit", "digits"}) for name, e in spec.experiments.items()
+        },
     }
     verdicts = claims.judge(**given)
     write_table(folder / "verdicts.parquet", "verdicts", [{**row, "paper": paper} for row in verdicts])
@@ -64,9 +66,13 @@ def check(plan: Plan) -> int:
     for row in store.read_json(plan.tier_dir / "qc.json") or []:
         side = "below its floor" if row["kind"] == "floor" else "beyond its ceiling"
         cell = " ".join(filter(None, (row["paper"], row["experiment"], row["method"], row["dataset"], row["setting"])))
-        print(f"  {side}: {cell} {row['metric']} {row['value']:.4g}, {row['control']} {row['limit']:.4g}", file=sys.stderr)
+        print(
+            f"  {side}: {cell} {row['metric']} {row['value']:.4g}, {row['control']} {row['limit']:.4g}", file=sys.stderr
+        )
     if failed:
-        print(f"{len(failed)} runs failed; the tables show the holes. `claimbench retry` forgets them.", file=sys.stderr)
+        print(
+            f"{len(failed)} runs failed; the tables show the holes. `claimbench retry` forgets them.", file=sys.stderr
+        )
         return 1
     return 0
 
@@ -134,9 +140,13 @@ def fit_and_score(plan: Plan, paper: str, experiment: str) -> list[dict[str, Any
                 score = executor.store.score_record(paper, run.fit_key, run.cell.score_code) or {}
                 rows.append(
                     {
-                        "method": run.cell.method, "dataset": run.cell.dataset, "setting": run.cell.setting, "seed": run.seed,
+                        "method": run.cell.method,
+                        "dataset": run.cell.dataset,
+                        "setting": run.cell.setting,
+                        "seed": run.seed,
                         "status": score.get("status") or fit.get("status"),
-                        "reason": score.get("reason") or fit.get("reason"), "metrics": score.get("metrics", {}),
+                        "reason": score.get("reason") or fit.get("reason"),
+                        "metrics": score.get("metrics", {}),
                     }
                 )
     return rows

@@ -21,11 +21,10 @@ from claimbench.errors import Diverged, UserError
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that it is either absent, old or complete, also after a power cut."""
-    with replacing(path) as temporary:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -133,7 +132,9 @@ class Store:
             raw = (folder / name).read_bytes()
             if hashlib.sha256(raw).hexdigest() != expected:
                 (folder / "fit.json").unlink(missing_ok=True)
-                raise UserError(f"{folder / name}: damaged (checksum differs); its record was removed, run the fit again")
+                raise UserError(
+                    f"{folder / name}: damaged (checksum differs); its record was removed, run the fit again"
+                )
             if name.endswith(".json"):
                 content |= json.loads(raw)
             else:

@@ -58,7 +58,8 @@ class Loop:
 
     def _remember(self) -> None:
         self._phases[self.phase] = {
-            "next": self.next, "parts": {name: _state(part) for name, part in self.parts.items()},
+            "next": self.next,
+            "parts": {name: _state(part) for name, part in self.parts.items()},
             "curves": {name: [list(p) for p in points] for name, points in self.run.curves.items()},
             "metrics": dict(self.run.metrics),
         }

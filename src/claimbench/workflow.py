@@ -30,10 +30,8 @@ class Workflow:
         try:
             self.config = load_config(None, config)
             self.plan: Plan = make_plan(self.config)
-            content = self.config.model_dump()
-            name = hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
-            self.config_file = Path(self.config.results_dir) / ".config" / f"{name}.json"
-            store.write_json_if_changed(self.config_file, content)
+            # The jobs' commands name a file below the tier's folder (--to) and find the configuration from there.
+            store.write_json_if_changed(self.plan.tier_dir / "config.json", self.config.model_dump())
             steps.write_plan(self.plan)
         except ClaimBenchError as error:
             from snakemake.exceptions import WorkflowError

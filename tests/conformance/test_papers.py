@@ -147,7 +147,9 @@ def test_claims_select_cells_of_a_tier(paper: Paper) -> None:
             assert claim.get("reason"), f"{claim['id']}: no tier runs {claim['experiment']}; give the reason"
             continue
         for selector in alternatives(claim):
-            assert any(selects(selector, c.method, c.dataset, c.setting) for c in cells), f"{claim['id']}: {selector} selects no cell"
+            assert any(selects(selector, c.method, c.dataset, c.setting) for c in cells), (
+                f"{claim['id']}: {selector} selects no cell"
+            )
             for key in ("method", "dataset"):
                 if isinstance(selector.get(key), list):
                     for one in selector[key]:
@@ -160,8 +162,10 @@ def test_claims_find_their_published_numbers(paper: Paper) -> None:
     for claim in paper.claims:
         if claim.get("target") == "published":
             rows = [
-                row for row in paper.published
-                if row["experiment"] == claim["experiment"] and row["metric"] == claim["metric"]
+                row
+                for row in paper.published
+                if row["experiment"] == claim["experiment"]
+                and row["metric"] == claim["metric"]
                 and selects(claim.get("select") or {}, row["method"], row["dataset"], row["setting"])
             ]
             assert rows, f"{claim['id']}: published.csv has no number for it"
@@ -174,11 +178,15 @@ def test_claims_state_their_margins_and_sources(paper: Paper) -> None:
         if claim.get("margin") is not None or claim.get("relative_margin") is not None:
             assert claim.get("margin_reason"), f"{claim['id']}: a margin needs its reason"
         if claim["kind"] == "value":
-            assert claim.get("margin") or claim.get("relative_margin"), f"{claim['id']}: equality needs a margin above 0"
+            assert claim.get("margin") or claim.get("relative_margin"), (
+                f"{claim['id']}: equality needs a margin above 0"
+            )
 
 
 def test_a_headline_claim_can_be_tested(paper: Paper) -> None:
-    assert [c["id"] for c in paper.claims if c.get("headline") and c["kind"] != "none"], "mark a testable claim as headline"
+    assert [c["id"] for c in paper.claims if c.get("headline") and c["kind"] != "none"], (
+        "mark a testable claim as headline"
+    )
 
 
 def test_methods_have_a_sabotage(paper: Paper) -> None:
@@ -225,7 +233,9 @@ def smoke_experiments() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("slug, experiment", smoke_experiments())
-def test_smoke_tier_gives_finite_metrics(slug: str, experiment: str, find: Callable[[str], Paper], tmp_path: Path) -> None:
+def test_smoke_tier_gives_finite_metrics(
+    slug: str, experiment: str, find: Callable[[str], Paper], tmp_path: Path
+) -> None:
     paper = find(slug)
     plan = paper.plan("smoke", tmp_path / "results", tmp_path / "data")
     rows = fit_and_score(plan, slug, experiment)

@@ -84,7 +84,13 @@ def test_a_new_paper_runs_as_it_is(tmp_path: Path) -> None:
     config = tmp_path / "c.json"
     config.write_text(
         json.dumps(
-            {"tier": "smoke", "papers": ["my-idea"], "papers_dir": str(tmp_path), "results_dir": str(tmp_path / "r"), "data_dir": str(tmp_path / "d")}
+            {
+                "tier": "smoke",
+                "papers": ["my-idea"],
+                "papers_dir": str(tmp_path),
+                "results_dir": str(tmp_path / "r"),
+                "data_dir": str(tmp_path / "d"),
+            }
         )
     )
     code = (
@@ -98,7 +104,9 @@ def test_a_new_paper_runs_as_it_is(tmp_path: Path) -> None:
     assert int(done.stdout) >= 2
 
 
-def test_new_paper_refuses_a_bad_slug_and_an_existing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_new_paper_refuses_a_bad_slug_and_an_existing_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["new-paper", "My_Idea", "--into", str(tmp_path)]) == 1
     assert "lower-case" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -108,4 +116,6 @@ def test_new_paper_refuses_a_bad_slug_and_an_existing_folder(tmp_path: Path, cap
 
 def test_import_is_cheap() -> None:
     code = "import claimbench, sys; print(len([m for m in sys.modules if m.split('.')[0] in ('numpy', 'torch', 'yaml', 'pydantic')]))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "0"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "0"
+    )

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load_links():  # noqa: ANN201
+def load_links():
     spec = importlib.util.spec_from_file_location("links", ROOT / "tools" / "links.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

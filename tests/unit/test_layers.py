@@ -25,7 +25,18 @@ LAYERS = (
     {"__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-HEAVY = {"torch", "torch_geometric", "pandas", "matplotlib", "sklearn", "scipy", "mlflow", "pyarrow", "numpy", "snakemake"}
+HEAVY = {
+    "torch",
+    "torch_geometric",
+    "pandas",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "mlflow",
+    "pyarrow",
+    "numpy",
+    "snakemake",
+}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "templates" not in path.parts)
 
 
@@ -53,9 +64,17 @@ def imports(path: Path) -> list[tuple[str, bool]]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])]) if node.level else node.module
+            base = (
+                ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+                if node.level
+                else node.module
+            )
             # `from claimbench import store` imports a module, `from claimbench.store import x` a name of one.
-            names = [f"{base}.{alias.name}" for alias in node.names] if base in ("claimbench", "claimbench.papers") else [str(base)]
+            names = (
+                [f"{base}.{alias.name}" for alias in node.names]
+                if base in ("claimbench", "claimbench.papers")
+                else [str(base)]
+            )
         found += [(name, node in tree.body) for name in names]
     return found
 
@@ -68,10 +87,14 @@ def test_imports_point_downward(path: Path) -> None:
         target = name.split(".")
         if target[0] == "claimbench":
             part = target[1] if len(target) > 1 and target[1] in RANK else ""
-            assert part == own or RANK[part] < RANK[own], f"{own} (layer {RANK[own]}) imports {name} (layer {RANK[part]})"
+            assert part == own or RANK[part] < RANK[own], (
+                f"{own} (layer {RANK[own]}) imports {name} (layer {RANK[part]})"
+            )
 
 
-@pytest.mark.parametrize("folder", sorted(p for p in (PACKAGE / "papers").iterdir() if (p / "paper.yaml").is_file()), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "folder", sorted(p for p in (PACKAGE / "papers").iterdir() if (p / "paper.yaml").is_file()), ids=lambda p: p.name
+)
 def test_papers_import_no_other_paper(folder: Path) -> None:
     own = f"claimbench.papers.{folder.name}"
     for path in folder.rglob("*.py"):
@@ -81,7 +104,8 @@ def test_papers_import_no_other_paper(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in MODULES if part_of(path) not in ("papers", "nn", "metrics", "stats", "data", "claims")],
+    "path",
+    [path for path in MODULES if part_of(path) not in ("papers", "nn", "metrics", "stats", "data", "claims")],
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
@@ -99,10 +123,14 @@ def test_planning_loads_no_heavy_library(module: str) -> None:
 def test_a_wrong_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "papers" / "one"
     folder.mkdir(parents=True)
-    (folder / "method.py").write_text("from claimbench.runner import Runner\nfrom ..two import method\nfrom . import other\n")
+    (folder / "method.py").write_text(
+        "from claimbench.runner import Runner\nfrom ..two import method\nfrom . import other\n"
+    )
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     assert [name for name, _ in imports(folder / "method.py")] == [
-        "claimbench.runner", "claimbench.papers.two", "claimbench.papers.one"
+        "claimbench.runner",
+        "claimbench.papers.two",
+        "claimbench.papers.one",
     ]
     with pytest.raises(AssertionError, match="imports claimbench.runner"):
         test_imports_point_downward(folder / "method.py")

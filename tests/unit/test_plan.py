@@ -122,8 +122,15 @@ def test_planning_imports_nothing_heavy() -> None:
 
 
 _JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 10**6), st.floats(), st.text(max_size=6), st.just([]), st.just({}),
-    st.lists(st.integers(0, 3), max_size=2), st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**6),
+    st.floats(),
+    st.text(max_size=6),
+    st.just([]),
+    st.just({}),
+    st.lists(st.integers(0, 3), max_size=2),
+    st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
 )
 
 
@@ -172,12 +179,21 @@ def test_a_mutated_paper_plans_or_says_one_sentence(paper: PaperFolder, data: st
 @given(data=st.data())
 def test_a_mutated_configuration_plans_or_says_one_sentence(paper: PaperFolder, data: st.DataObject) -> None:
     base = paper.values(
-        seeds=2, bundle="cell", device="cpu", experiments={"toy-paper": ["location"]},
+        seeds=2,
+        bundle="cell",
+        device="cpu",
+        experiments={"toy-paper": ["location"]},
         overrides={"toy-paper": {"hyper": {"n": 3}, "location": {"hyper": {"shift": 1.0}}}},
-        tracking={"enabled": True, "uri": None}, mirror=None,
+        tracking={"enabled": True, "uri": None},
+        mirror=None,
     )
     free = [path for path in _paths(base) if path[0] not in ("papers_dir", "results_dir", "data_dir", "papers")]
-    changed = _mutate(base, data.draw(st.sampled_from(free)), data.draw(st.sampled_from(["replace", "rename", "delete"])), data.draw(_JUNK))
+    changed = _mutate(
+        base,
+        data.draw(st.sampled_from(free)),
+        data.draw(st.sampled_from(["replace", "rename", "delete"])),
+        data.draw(_JUNK),
+    )
     try:
         json.dumps(changed)
         paper.plan(**{key: value for key, value in changed.items()})

@@ -63,7 +63,11 @@ def test_more_seeds_run_only_the_new_ones(paper: PaperFolder) -> None:
     [
         ("raise ValueError('no such luck')", "failed", "ValueError: no such luck"),
         ("from claimbench.errors import Diverged\nraise Diverged('loss became nan')", "diverged", "loss became nan"),
-        ("from claimbench.errors import DataUnavailable\nraise DataUnavailable('moon', ['rocket: no fuel'])", "skipped", "rocket: no fuel"),
+        (
+            "from claimbench.errors import DataUnavailable\nraise DataUnavailable('moon', ['rocket: no fuel'])",
+            "skipped",
+            "rocket: no fuel",
+        ),
         ("return {'estimate': float('nan')}", "diverged", "estimate of the artifact is nan"),
         ("return 3", "failed", "must return a dict"),
         ("raise MemoryError", "oom", "MemoryError"),
@@ -107,7 +111,9 @@ def test_memory_budget(paper: PaperFolder) -> None:
 
     changed = copy.deepcopy(PAPER)
     changed["experiments"]["location"]["budget"] = {"mem_mb": 1500}
-    body = "import numpy as np, time\nkeep = []\nwhile True:\n    keep.append(np.ones(10_000_000))\n    time.sleep(0.01)"
+    body = (
+        "import numpy as np, time\nkeep = []\nwhile True:\n    keep.append(np.ones(10_000_000))\n    time.sleep(0.01)"
+    )
     paper.write(changed, with_fit_mean(body))
     found = statuses(paper, seeds=1)
     assert found["mean 1 0"][0] == "oom"
@@ -116,7 +122,10 @@ def test_memory_budget(paper: PaperFolder) -> None:
 
 def test_several_runs_at_once_give_what_one_gives(paper: PaperFolder) -> None:
     alone = collect_metrics(paper)
-    many = EXPERIMENTS + "\n\ndef fit_many_location__mean(runs, datas):\n    assert len(runs) > 1\n    return [fit_location__mean(r, d) for r, d in zip(runs, datas)]\n"
+    many = (
+        EXPERIMENTS
+        + "\n\ndef fit_many_location__mean(runs, datas):\n    assert len(runs) > 1\n    return [fit_location__mean(r, d) for r, d in zip(runs, datas)]\n"
+    )
     paper.write(experiments=many)
     import sys
 
@@ -131,7 +140,7 @@ def collect_metrics(paper: PaperFolder) -> list[float]:
     return [row["metrics"]["test/error"] for row in rows]
 
 
-LOOP = '''
+LOOP = """
 def fit_location__mean(run, data):
     import time
     import torch
@@ -157,7 +166,7 @@ def fit_location__mean(run, data):
                 best.update(loss=float(loss), weight=net.weight.detach().clone())
             PAUSE
     return {"weight": best["weight"], "last": net.weight, "estimate": best["loss"]}
-'''
+"""
 
 
 def loop_paper(paper: PaperFolder, pause: str) -> None:
@@ -176,7 +185,16 @@ def test_a_killed_fit_resumes_bit_for_bit(paper: PaperFolder, tmp_path: Path) ->
     want_curves = Runner(plan).store.fit_record("toy-paper", run.fit_key)["curves"]
 
     loop_paper(paper, "time.sleep(0.02)")
-    command = [sys.executable, "-m", "claimbench", "--config", str(paper.config_file(seeds=1)), "fit", "--job", "toy-paper.location"]
+    command = [
+        sys.executable,
+        "-m",
+        "claimbench",
+        "--config",
+        str(paper.config_file(seeds=1)),
+        "fit",
+        "--job",
+        "toy-paper.location",
+    ]
     plan = paper.plan(seeds=1)
     run = next(r for r in plan.runs if r.cell.method == "mean" and r.cell.setting["k"] == 1)
     folder = Runner(plan).store.folder("toy-paper", run.fit_key)

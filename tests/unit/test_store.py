@@ -38,7 +38,13 @@ def test_equal_json_keeps_its_time_stamp(tmp_path: Path) -> None:
 
 def test_artifacts_come_back(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    artifact = {"w": np.arange(6, dtype=np.float32).reshape(2, 3).T, "i": np.array([1, 2]), "n": np.int64(3), "s": "x", "d": {"a": [1, None]}}
+    artifact = {
+        "w": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        "i": np.array([1, 2]),
+        "n": np.int64(3),
+        "s": "x",
+        "d": {"a": [1, None]},
+    }
     store.write_fit("p", "k" * 64, {"status": "done"}, encode(artifact))
     loaded = store.artifact("p", "k" * 64)
     np.testing.assert_array_equal(loaded["w"], artifact["w"])
@@ -66,7 +72,12 @@ def test_a_damaged_artifact_is_noticed_and_fitted_again(tmp_path: Path, damage: 
 def test_torch_tensors_are_stored(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     store = Store(tmp_path)
-    store.write_fit("p", "k" * 64, {"status": "done"}, encode({"w": torch.ones(2, 3, requires_grad=True), "b": torch.ones(2, dtype=torch.bfloat16)}))
+    store.write_fit(
+        "p",
+        "k" * 64,
+        {"status": "done"},
+        encode({"w": torch.ones(2, 3, requires_grad=True), "b": torch.ones(2, dtype=torch.bfloat16)}),
+    )
     loaded = store.artifact("p", "k" * 64)
     assert loaded["w"].shape == (2, 3)
     assert loaded["b"].dtype == np.float32

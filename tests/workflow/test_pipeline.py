@@ -25,7 +25,15 @@ ROOT = Path(__file__).parents[2]
 def command(paper: PaperFolder, *arguments: str, cores: int = 2, **changes: Any) -> list[str]:
     changes = {"tracking": {"enabled": False}, **changes}
     return [
-        sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", str(cores), "--configfile", str(paper.config_file(**changes)),
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        str(ROOT / "Snakefile"),
+        "--cores",
+        str(cores),
+        "--configfile",
+        str(paper.config_file(**changes)),
         *arguments,
     ]
 
@@ -36,7 +44,12 @@ def environment() -> dict[str, str]:
 
 def snakemake(paper: PaperFolder, *arguments: str, **changes: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(paper, *arguments, **changes), cwd=paper.root, capture_output=True, text=True, env=environment(), timeout=300
+        command(paper, *arguments, **changes),
+        cwd=paper.root,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=300,
     )
 
 
@@ -94,7 +107,12 @@ def test_first_second_and_changed_runs(paper: PaperFolder) -> None:
 
 
 def test_a_failed_run_is_a_row_and_an_exit_code(paper: PaperFolder) -> None:
-    paper.write(experiments=EXPERIMENTS.replace('    run.curve("estimate"', '    if run.seed == 1:\n        raise ValueError("no luck")\n    run.curve("estimate"'))
+    paper.write(
+        experiments=EXPERIMENTS.replace(
+            '    run.curve("estimate"',
+            '    if run.seed == 1:\n        raise ValueError("no luck")\n    run.curve("estimate"',
+        )
+    )
     done = snakemake(paper)
     assert done.returncode == 1
     runs = pd.read_parquet(paper.root / "results" / "smoke" / "runs.parquet")
@@ -106,7 +124,9 @@ def test_a_failed_run_is_a_row_and_an_exit_code(paper: PaperFolder) -> None:
 
     # mended, only the failed runs and what changed are run
     paper.write()
-    subprocess.run([sys.executable, "-m", "claimbench", "--config", str(paper.config_file()), "retry"], check=True, cwd=paper.root)
+    subprocess.run(
+        [sys.executable, "-m", "claimbench", "--config", str(paper.config_file()), "retry"], check=True, cwd=paper.root
+    )
     mended = snakemake(paper)
     assert mended.returncode == 0, mended.stderr[-2000:]
 
@@ -143,7 +163,12 @@ def test_kill_nine_at_random_moments(paper: PaperFolder) -> None:
     kills = 0
     for _ in range(10):
         process = subprocess.Popen(
-            command(paper), cwd=paper.root, env=environment(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(paper),
+            cwd=paper.root,
+            env=environment(),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             process.wait(draw.uniform(1.0, 7.0))

@@ -10,14 +10,14 @@ rule collect:
         f"{TIER}/papers/{{paper}}/metrics.parquet",
         f"{TIER}/papers/{{paper}}/curves.parquet",
         f"{TIER}/papers/{{paper}}/published.parquet",
-    params:
-        code=W.code_key("claimbench.collect", "claimbench.schema"),
     log:
         f"{TIER}/logs/{{paper}}.collect.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        code=W.code_key("claimbench.collect", "claimbench.schema"),
     shell:
-        "{CLAIMBENCH} collect --paper {wildcards.paper} 2>&1 | tee {log}"
+        "claimbench collect --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
 
 
 rule judge:
@@ -29,14 +29,14 @@ rule judge:
     output:
         f"{TIER}/papers/{{paper}}/verdicts.parquet",
         f"{TIER}/papers/{{paper}}/margins.parquet",
-    params:
-        code=W.code_key("claimbench.claims", "claimbench.stats", "claimbench.steps"),
     log:
         f"{TIER}/logs/{{paper}}.judge.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        code=W.code_key("claimbench.claims", "claimbench.stats", "claimbench.steps"),
     shell:
-        "{CLAIMBENCH} judge --paper {wildcards.paper} 2>&1 | tee {log}"
+        "claimbench judge --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
 
 
 rule tables:
@@ -51,14 +51,14 @@ rule tables:
             patterns=["{experiment}.html"],
             labels={"experiment": "{experiment}", "what": "table"},
         ),
-    params:
-        code=W.code_key("claimbench.tables"),
     log:
         f"{TIER}/logs/{{paper}}.tables.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        code=W.code_key("claimbench.tables"),
     shell:
-        "{CLAIMBENCH} tables --paper {wildcards.paper} 2>&1 | tee {log}"
+        "claimbench tables --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
 
 
 rule figures:
@@ -72,14 +72,14 @@ rule figures:
             patterns=["{figure}.svg"],
             labels={"experiment": "{figure}", "what": "figure"},
         ),
-    params:
-        code=W.code_key("claimbench.figures", "claimbench.papers.{paper}.figures"),
     log:
         f"{TIER}/logs/{{paper}}.figures.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        code=W.code_key("claimbench.figures", "claimbench.papers.{paper}.figures"),
     shell:
-        "{CLAIMBENCH} figures --paper {wildcards.paper} 2>&1 | tee {log}"
+        "claimbench figures --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
 
 
 rule summary:
@@ -87,15 +87,25 @@ rule summary:
         W.papers("runs.parquet"),
         W.papers("verdicts.parquet"),
     output:
-        [f"{TIER}/{name}.parquet" for name in ("runs", "metrics", "curves", "published", "verdicts", "margins")],
-    params:
-        papers=list(W.plan.papers),
+        [
+            f"{TIER}/{name}.parquet"
+            for name in (
+                "runs",
+                "metrics",
+                "curves",
+                "published",
+                "verdicts",
+                "margins",
+            )
+        ],
     log:
         f"{TIER}/logs/summary.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        papers=list(W.plan.papers),
     shell:
-        "{CLAIMBENCH} summary 2>&1 | tee {log}"
+        "claimbench summary --to {output[0]} 2>&1 | tee {log}"
 
 
 rule report:
@@ -110,14 +120,14 @@ rule report:
             category="Summary",
             labels={"experiment": "all", "what": "report"},
         ),
-    params:
-        code=W.code_key("claimbench.report", "claimbench.report.build"),
     log:
         f"{TIER}/logs/report.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        code=W.code_key("claimbench.report", "claimbench.report.build"),
     shell:
-        "{CLAIMBENCH} report 2>&1 | tee {log}"
+        "claimbench report --to {output[0]} 2>&1 | tee {log}"
 
 
 rule track:
@@ -126,15 +136,15 @@ rule track:
         W.papers("tables"),
     output:
         touch(f"{TIER}/tracked"),
-    params:
-        uri=W.config.tracking.uri,
-        enabled=W.config.tracking.enabled,
     log:
         f"{TIER}/logs/track.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        uri=W.config.tracking.uri,
+        enabled=W.config.tracking.enabled,
     shell:
-        "{CLAIMBENCH} track 2>&1 | tee {log}"
+        "claimbench track --to {output[0]} 2>&1 | tee {log}"
 
 
 # Fails when a run failed: the tables and the report are made, and the exit code of the whole says so.
@@ -150,4 +160,4 @@ rule check:
     conda:
         "../../envs/cpu.yaml"
     shell:
-        "{CLAIMBENCH} check 2>&1 | tee {log}"
+        "claimbench check --to {output[0]} 2>&1 | tee {log}"

@@ -10,6 +10,7 @@ from .ridge import EIGENVALUES, design, estimate
 
 if TYPE_CHECKING:
     from claimbench.data import Data
+
     from claimbench.run import Run
 
 

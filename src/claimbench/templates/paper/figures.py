@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from claimbench.figures import Tables
+    from matplotlib.figure import Figure
 
 
 def error_by_method(tables: Tables) -> Figure:
