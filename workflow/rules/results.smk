@@ -6,10 +6,10 @@ rule collect:
         scores=W.scores,
         published=W.paper_files("published.csv"),
     output:
-        f"{TIER}/papers/{{paper}}/runs.parquet",
         f"{TIER}/papers/{{paper}}/metrics.parquet",
         f"{TIER}/papers/{{paper}}/curves.parquet",
         f"{TIER}/papers/{{paper}}/published.parquet",
+        runs=f"{TIER}/papers/{{paper}}/runs.parquet",
     log:
         f"{TIER}/logs/{{paper}}.collect.log",
     conda:
@@ -17,7 +17,7 @@ rule collect:
     params:
         code=W.code_key("claimbench.collect", "claimbench.schema"),
     shell:
-        "claimbench collect --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
+        "claimbench collect --paper {wildcards.paper} --to {output.runs} 2>&1 | tee {log}"
 
 
 rule judge:
@@ -27,8 +27,8 @@ rule judge:
         f"{TIER}/papers/{{paper}}/published.parquet",
         W.paper_files("claims.yaml", "paper.yaml"),
     output:
-        f"{TIER}/papers/{{paper}}/verdicts.parquet",
         f"{TIER}/papers/{{paper}}/margins.parquet",
+        verdicts=f"{TIER}/papers/{{paper}}/verdicts.parquet",
     log:
         f"{TIER}/logs/{{paper}}.judge.log",
     conda:
@@ -36,7 +36,7 @@ rule judge:
     params:
         code=W.code_key("claimbench.claims", "claimbench.stats", "claimbench.steps"),
     shell:
-        "claimbench judge --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
+        "claimbench judge --paper {wildcards.paper} --to {output.verdicts} 2>&1 | tee {log}"
 
 
 rule tables:
@@ -44,7 +44,7 @@ rule tables:
         f"{TIER}/papers/{{paper}}/verdicts.parquet",
         W.paper_files("paper.yaml"),
     output:
-        report(
+        folder=report(
             directory(f"{TIER}/papers/{{paper}}/tables"),
             caption="../report/tables.rst",
             category="{paper}",
@@ -58,14 +58,14 @@ rule tables:
     params:
         code=W.code_key("claimbench.tables"),
     shell:
-        "claimbench tables --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
+        "claimbench tables --paper {wildcards.paper} --to {output.folder} 2>&1 | tee {log}"
 
 
 rule figures:
     input:
         f"{TIER}/papers/{{paper}}/verdicts.parquet",
     output:
-        report(
+        folder=report(
             directory(f"{TIER}/papers/{{paper}}/figures"),
             caption="../report/figures.rst",
             category="{paper}",
@@ -79,7 +79,7 @@ rule figures:
     params:
         code=W.code_key("claimbench.figures", "claimbench.papers.{paper}.figures"),
     shell:
-        "claimbench figures --paper {wildcards.paper} --to {output[0]} 2>&1 | tee {log}"
+        "claimbench figures --paper {wildcards.paper} --to {output.folder} 2>&1 | tee {log}"
 
 
 rule summary:
@@ -87,16 +87,11 @@ rule summary:
         W.papers("runs.parquet"),
         W.papers("verdicts.parquet"),
     output:
-        [
+        runs=f"{TIER}/runs.parquet",
+        verdicts=f"{TIER}/verdicts.parquet",
+        rest=[
             f"{TIER}/{name}.parquet"
-            for name in (
-                "runs",
-                "metrics",
-                "curves",
-                "published",
-                "verdicts",
-                "margins",
-            )
+            for name in ("metrics", "curves", "published", "margins")
         ],
     log:
         f"{TIER}/logs/summary.log",
@@ -105,7 +100,7 @@ rule summary:
     params:
         papers=list(W.plan.papers),
     shell:
-        "claimbench summary --to {output[0]} 2>&1 | tee {log}"
+        "claimbench summary --to {output.runs} 2>&1 | tee {log}"
 
 
 rule report:
@@ -114,7 +109,7 @@ rule report:
         W.papers("tables"),
         W.papers("figures"),
     output:
-        report(
+        page=report(
             f"{TIER}/report/index.html",
             caption="../report/report.rst",
             category="Summary",
@@ -127,7 +122,7 @@ rule report:
     params:
         code=W.code_key("claimbench.report", "claimbench.report.build"),
     shell:
-        "claimbench report --to {output[0]} 2>&1 | tee {log}"
+        "claimbench report --to {output.page} 2>&1 | tee {log}"
 
 
 rule track:
@@ -135,7 +130,7 @@ rule track:
         f"{TIER}/verdicts.parquet",
         W.papers("tables"),
     output:
-        touch(f"{TIER}/tracked"),
+        done=touch(f"{TIER}/tracked"),
     log:
         f"{TIER}/logs/track.log",
     conda:
@@ -144,7 +139,7 @@ rule track:
         uri=W.config.tracking.uri,
         enabled=W.config.tracking.enabled,
     shell:
-        "claimbench track --to {output[0]} 2>&1 | tee {log}"
+        "claimbench track --to {output.done} 2>&1 | tee {log}"
 
 
 # Fails when a run failed: the tables and the report are made, and the exit code of the whole says so.
@@ -154,10 +149,10 @@ rule check:
         f"{TIER}/tracked",
         f"{TIER}/verdicts.parquet",
     output:
-        touch(f"{TIER}/complete"),
+        done=touch(f"{TIER}/complete"),
     log:
         f"{TIER}/logs/check.log",
     conda:
         "../../envs/cpu.yaml"
     shell:
-        "claimbench check --to {output[0]} 2>&1 | tee {log}"
+        "claimbench check --to {output.done} 2>&1 | tee {log}"
