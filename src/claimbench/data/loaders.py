@@ -1,0 +1,228 @@
+"""From raw files to arrays, one function for each layout.
+
+A loader takes the raw folder and the entry's options and returns plain arrays:
+graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E) int64, symmetric, sorted by row then column,
+without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label;
+images ``x`` (N, H, W) uint8 and ``y`` (N,) int64.
+The official split, where there is one, comes as ``public_train`` / ``public_test`` (and ``public_val``) index arrays.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from claimbench.data import archive, guard, unpickle
+from claimbench.data.registry import Entry
+from claimbench.errors import UserError
+
+Arrays = dict[str, Any]
+
+
+def load(entry: Entry, raw: Path) -> Arrays:
+    """The arrays of a dataset, its counts checked.
+
+    Raises:
+        LeakageError: during a fit.
+        UserError: a file does not have the layout or the counts that the registry promises.
+    """
+    guard.refuse(f"the loader of {entry.name}")
+    try:
+        arrays = LOADERS[entry.loader](raw, **entry.options)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise UserError(f"{raw}: the files of {entry.name} cannot be read ({type(error).__name__}: {error})") from error
+    found = counts(arrays)
+    for name, expected in entry.expect.items():
+        if found[name] != expected:
+            raise UserError(f"{raw}: {entry.name} has {name} {found[name]}, expected {expected}; the file is not this dataset")
+    return arrays
+
+
+def counts(arrays: Arrays) -> dict[str, int]:
+    """``n_samples``, ``n_features``, ``n_classes``, and for graphs ``n_nodes`` and ``n_edges`` (directed)."""
+    x, y = arrays["x"], arrays["y"]
+    found = {
+        "n_samples": int(x.shape[0]),
+        "n_features": int(np.prod(x.shape[1:])),
+        "n_classes": int(y.max()) + 1,
+    }
+    if "edge_index" in arrays:
+        found |= {"n_nodes": int(x.shape[0]), "n_edges": int(arrays["edge_index"].shape[1])}
+    return found
+
+
+def symmetric_edges(row: np.ndarray, col: np.ndarray, n_nodes: int) -> np.ndarray:
+    """Both directions of every edge, once, sorted by row then column, no self-loops: (2, E) int64.
+
+    The same as PyTorch Geometric's ``remove_self_loops`` followed by ``to_undirected``.
+    """
+    row, col = np.asarray(row, np.int64), np.asarray(col, np.int64)
+    if row.size and (min(row.min(), col.min()) < 0 or max(row.max(), col.max()) >= n_nodes):
+        raise ValueError(f"an edge names a node outside of 0..{n_nodes - 1}")
+    keep = row != col
+    row, col = row[keep], col[keep]
+    keys = np.unique(np.concatenate([row * n_nodes + col, col * n_nodes + row]))
+    return np.stack([keys // n_nodes, keys % n_nodes])
+
+
+def _planetoid(raw: Path, prefix: str) -> Arrays:
+    """The eight files of Planetoid; test nodes are put back to their places.
+
+    CiteSeer has test nodes that are isolated and in no file: they get empty features and the label -1.
+    """
+    import scipy.sparse as sp
+
+    tx, allx, y, ty, ally, graph = (
+        unpickle.load(raw / f"ind.{prefix}.{part}") for part in ("tx", "allx", "y", "ty", "ally", "graph")
+    )
+    test = np.loadtxt(raw / f"ind.{prefix}.test.index", dtype=np.int64)
+    n_nodes = int(test.max()) + 1
+    position = np.full(n_nodes, -1)
+    position[: allx.shape[0]] = np.arange(allx.shape[0])
+    position[test] = allx.shape[0] + np.arange(test.size)
+    blank = position < 0
+    position[blank] = allx.shape[0] + test.size
+    x = sp.csr_matrix(sp.vstack([allx, tx, sp.csr_matrix((1, allx.shape[1]))]), dtype=np.float32)[position]
+    labels = np.append(np.concatenate([ally, ty]).argmax(axis=1), -1)[position]
+    row = np.repeat(np.fromiter(graph, np.int64, len(graph)), [len(neighbours) for neighbours in graph.values()])
+    col = np.concatenate([np.asarray(neighbours, np.int64) for neighbours in graph.values()])
+    return {
+        "x": x,
+        "edge_index": symmetric_edges(row, col, n_nodes),
+        "y": labels.astype(np.int64),
+        "public_train": np.arange(y.shape[0]),
+        "public_val": np.arange(y.shape[0], y.shape[0] + 500),
+        "public_test": np.sort(test),
+    }
+
+
+def _citation_npz(raw: Path, file: str) -> Arrays:
+    """An attributed graph as two CSR matrices, in the layout of graph2gauss or of PPNP; attributes become 0/1."""
+    import scipy.sparse as sp
+
+    with np.load(raw / file, allow_pickle=False) as parts:
+        style = ("adj_matrix.", "attr_matrix.") if "adj_matrix.data" in parts else ("adj_", "attr_")
+        adjacency, attributes = (
+            sp.csr_matrix(
+                (parts[f"{prefix}data"], parts[f"{prefix}indices"], parts[f"{prefix}indptr"]), tuple(parts[f"{prefix}shape"])
+            )
+            for prefix in style
+        )
+        y = parts["labels"].astype(np.int64)
+    attributes.check_format(full_check=True)
+    edges = adjacency.tocoo()
+    x = (attributes > 0).astype(np.float32)
+    return {"x": sp.csr_matrix(x), "edge_index": symmetric_edges(edges.row, edges.col, y.size), "y": y}
+
+
+def _linqs(raw: Path, content: str, cites: str) -> Arrays:
+    """``<id> <0/1 words> <class>`` lines and ``<cited> <citing>`` lines; classes in alphabetical order."""
+    import scipy.sparse as sp
+
+    names, rows, classes = [], [], []
+    for line in (raw / content).read_bytes().splitlines():
+        name, rest = line.split(b"\t", 1)
+        bits, label = rest.rsplit(b"\t", 1)
+        names.append(name)
+        rows.append(np.frombuffer(bits, np.uint8)[::2] == ord("1"))
+        classes.append(label)
+    position = {name: i for i, name in enumerate(names)}
+    edges = np.array(
+        [[position[a], position[b]] for a, b in (line.split() for line in (raw / cites).read_bytes().splitlines())]
+    )
+    y = np.unique(classes, return_inverse=True)[1].astype(np.int64)
+    x = sp.csr_matrix(np.stack(rows).astype(np.float32))
+    return {"x": x, "edge_index": symmetric_edges(edges[:, 0], edges[:, 1], y.size), "y": y}
+
+
+def _musae(raw: Path, file: str, folder: str, prefix: str, n_features: int) -> Arrays:
+    """MUSAE's zip: edges and classes as CSV, the features of each node as a list of indices in JSON."""
+    import scipy.sparse as sp
+
+    names = {part: f"{folder}/{prefix}_{part}" for part in ("edges.csv", "target.csv", "features.json")}
+    with tempfile.TemporaryDirectory() as scratch:
+        archive.extract(raw / file, Path(scratch), names.values(), max_bytes=64 << 20)
+        text = {part: (Path(scratch) / name).read_text(encoding="utf-8") for part, name in names.items()}
+    edges = np.loadtxt(io.StringIO(text["edges.csv"]), delimiter=",", skiprows=1, dtype=np.int64)
+    target = [(int(row["id"]), int(row["ml_target"])) for row in csv.DictReader(io.StringIO(text["target.csv"]))]
+    y = np.full(len(target), -1, np.int64)
+    y[[node for node, _ in target]] = [label for _, label in target]
+    features = json.loads(text["features.json"])
+    row = np.repeat([int(node) for node in features], [len(words) for words in features.values()])
+    col = np.concatenate([np.asarray(words, np.int64) for words in features.values()])
+    x = sp.csr_matrix((np.ones(row.size, np.float32), (row, col)), shape=(y.size, n_features))
+    x.data[:] = 1  # a word that is listed twice counts once
+    return {"x": x, "edge_index": symmetric_edges(edges[:, 0], edges[:, 1], y.size), "y": y}
+
+
+def _graphmining_npz(raw: Path, file: str) -> Arrays:
+    """PyTorch Geometric's preprocessed MUSAE sets: ``features``, ``edges`` (E, 2), ``target``."""
+    with np.load(raw / file, allow_pickle=False) as parts:
+        x, edges, y = (parts[name] for name in ("features", "edges", "target"))
+    return {
+        "x": x.astype(np.float32),
+        "edge_index": symmetric_edges(edges[:, 0], edges[:, 1], len(y)),
+        "y": y.astype(np.int64),
+    }
+
+
+def _idx(raw: Path) -> Arrays:
+    """The four IDX files of MNIST and its kin."""
+    images, labels = [], []
+    for part in ("train", "t10k"):
+        images.append(_read_idx(raw / f"{part}-images-idx3-ubyte"))
+        labels.append(_read_idx(raw / f"{part}-labels-idx1-ubyte"))
+    n_train = len(labels[0])
+    y = np.concatenate(labels).astype(np.int64)
+    return {
+        "x": np.concatenate(images), "y": y,
+        "public_train": np.arange(n_train), "public_test": np.arange(n_train, y.size),
+    }
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    content = path.read_bytes()
+    if content[:3] != b"\0\0\x08":
+        raise ValueError(f"{path} is not an IDX file of bytes")
+    shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(tuple(int(n) for n in shape))
+
+
+def _digits(raw: Path) -> Arrays:
+    """scikit-learn's table: 64 grey levels 0..16 and the digit."""
+    table = np.loadtxt(raw / "digits.csv", delimiter=",", dtype=np.float64).astype(np.int64)
+    return {"x": table[:, :64].reshape(-1, 8, 8).astype(np.uint8), "y": table[:, 64]}
+
+
+def _mnist_csv(raw: Path, file: str) -> Arrays:
+    """A row each image: 784 grey levels and the digit."""
+    with tempfile.TemporaryDirectory() as scratch:
+        archive.gunzip(raw / file, Path(scratch) / "table.csv", max_bytes=64 << 20)
+        text = (Path(scratch) / "table.csv").read_text()
+    table = np.fromstring(text.replace("\n", ","), dtype=np.int64, sep=",").reshape(-1, 785)
+    return {"x": table[:, :784].reshape(-1, 28, 28).astype(np.uint8), "y": table[:, 784]}
+
+
+def _block_model(raw: Path, **options: Any) -> Arrays:
+    from claimbench.data.synthetic import block_model
+
+    return block_model(**options)
+
+
+LOADERS = {
+    "planetoid": _planetoid,
+    "citation_npz": _citation_npz,
+    "linqs": _linqs,
+    "musae": _musae,
+    "graphmining_npz": _graphmining_npz,
+    "idx": _idx,
+    "digits": _digits,
+    "mnist_csv": _mnist_csv,
+    "block_model": _block_model,
+}

