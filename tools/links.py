@@ -1,4 +1,4 @@
-"""Find dead links in the Markdown and reStructuredText files: relative targets and their anchors, commands and make targets.
+"""Find dead references in the documents: relative links and their anchors, commands, make targets.
 
 Nothing is fetched. Prints one line a fault and exits with 1 when there is one.
 """

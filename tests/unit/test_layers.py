@@ -132,5 +132,5 @@ def test_a_wrong_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "claimbench.papers.two",
         "claimbench.papers.one",
     ]
-    with pytest.raises(AssertionError, match="imports claimbench.runner"):
+    with pytest.raises(AssertionError, match=r"imports claimbench\.runner"):
         test_imports_point_downward(folder / "method.py")

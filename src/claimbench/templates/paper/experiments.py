@@ -25,7 +25,7 @@ def fit_estimation(run: Run, data: Data | None) -> dict[str, Any]:
     y = signal[:, None] + noise
     penalty = 0.0 if run.method == "least-squares" else run.h.penalty
     if run.h.sabotage == "shuffled-responses" and run.method == "ridge":
-        # The control with which a test shows that the headline claim can fail: ridge learns from responses out of order.
+        # The control that must turn the headline claim: ridge learns from responses out of order.
         y = run.rng("sabotage").permuted(y, axis=0)
     return {"coefficients": estimate(x, y, penalty)}
 
