@@ -89,10 +89,7 @@ rule summary:
     output:
         runs=f"{TIER}/runs.parquet",
         verdicts=f"{TIER}/verdicts.parquet",
-        rest=[
-            f"{TIER}/{name}.parquet"
-            for name in ("metrics", "curves", "published", "margins")
-        ],
+        rest=[f"{TIER}/{name}.parquet" for name in ("metrics", "curves", "published", "margins")],
     log:
         f"{TIER}/logs/summary.log",
     conda:

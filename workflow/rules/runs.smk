@@ -26,8 +26,7 @@ rule fit:
     threads: lambda wildcards: W.threads(wildcards, workflow.cores)
     resources:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
-        runtime=lambda wildcards, attempt: W.job(wildcards).resources.runtime_min
-        * attempt,
+        runtime=lambda wildcards, attempt: W.job(wildcards).resources.runtime_min * attempt,
         gpu=lambda wildcards: W.job(wildcards).resources.gpu,
     params:
         key=lambda wildcards: W.job(wildcards).fit_digest,
