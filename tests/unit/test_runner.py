@@ -161,9 +161,9 @@ def fit_location__mean(run, data):
             adam.zero_grad()
             loss.backward()
             adam.step()
-            run.curve(f"{phase}/loss", step, float(loss))
-            if best["loss"] is None or float(loss) < best["loss"]:
-                best.update(loss=float(loss), weight=net.weight.detach().clone())
+            run.curve(f"{phase}/loss", step, loss.item())
+            if best["loss"] is None or loss.item() < best["loss"]:
+                best.update(loss=loss.item(), weight=net.weight.detach().clone())
             PAUSE
     return {"weight": best["weight"], "last": net.weight, "estimate": best["loss"]}
 """
