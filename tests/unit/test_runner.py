@@ -222,3 +222,50 @@ def test_a_killed_fit_resumes_bit_for_bit(paper: PaperFolder, tmp_path: Path) ->
     assert store.fit_record("toy-paper", run.fit_key)["curves"] == want_curves
     assert abs(got["estimate"] - 0.5) == want["test/error"]
     assert not (folder / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "data.arrays['test_y']",
+        "from claimbench import data as d; from pathlib import Path; d.load_score(run.dataset, {'protocol': 'kfold', 'folds': 5}, run.seed, Path(ROOT))",
+        "import glob, numpy as np; np.load(glob.glob(ROOT + '/sbm-120/prepared/*/splits/*.score.npz')[0])",
+        "import os; [open(os.path.join(d, f), 'rb').read() for d, _, fs in os.walk(ROOT) for f in fs if 'labels' in f]",
+    ],
+)
+def test_a_method_that_reaches_for_test_labels_is_refused(paper: PaperFolder, attempt: str) -> None:
+    import copy
+
+    from tests.conftest import PAPER
+
+    changed = copy.deepcopy(PAPER)
+    location = changed["experiments"]["location"]
+    location["split"] = {"protocol": "kfold", "folds": 5}
+    location["tiers"]["smoke"]["grid"] = [{"method": ["mean", "median"], "dataset": ["sbm-120"], "setting": {"k": [1]}}]
+    del changed["experiments"]["student"]
+    paper.write(changed, with_fit_mean(f"ROOT = {str(paper.root / 'data')!r}\n{attempt}\nreturn {{'estimate': 1.0}}"))
+    plan = paper.plan(seeds=1)
+    rows = {row["method"]: row for row in steps.fit_and_score(plan, "toy-paper", "location")}
+    assert rows["mean"]["status"] == "failed"
+    assert "LeakageError" in rows["mean"]["reason"] or "KeyError" in rows["mean"]["reason"] or "fit " in rows["mean"]["reason"]
+    assert rows["median"]["status"] == "done", "an honest method is not disturbed"
+
+
+def test_score_is_given_the_test_labels(paper: PaperFolder) -> None:
+    import copy
+
+    from tests.conftest import PAPER
+
+    changed = copy.deepcopy(PAPER)
+    location = changed["experiments"]["location"]
+    location["split"] = {"protocol": "kfold", "folds": 5}
+    location["tiers"]["smoke"]["grid"] = [{"method": ["mean"], "dataset": ["sbm-120"]}]
+    del changed["experiments"]["student"]
+    code = with_fit_mean("masked = int((data.arrays['y'][data.arrays['test_idx']] != -1).sum())\nreturn {'estimate': 1.0, 'seen': masked}")
+    code = code.replace(
+        'return {"test/error": abs(artifact["estimate"] - run.h.shift)}',
+        'return {"test/error": 0.0, "test/seen": artifact["seen"], "test/labels": float((data.arrays["test_y"] >= 0).sum())}',
+    )
+    paper.write(changed, code)
+    rows = steps.fit_and_score(paper.plan(seeds=1), "toy-paper", "location")
+    assert rows[0]["metrics"] == {"test/error": 0.0, "test/seen": 0.0, "test/labels": 24.0}
