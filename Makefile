@@ -1,8 +1,9 @@
 # `make` installs everything into .venv, runs the laptop tier and says where the report is.
 VENV   ?= .venv
 BIN    := $(abspath $(VENV))/bin
-READY  := $(VENV)/.ready
-EXTRAS ?= [dev]
+# Optional parts of the package: EXTRAS=dev,slurm
+EXTRAS ?= dev
+READY  := $(VENV)/.ready-$(EXTRAS)
 CORES  ?= all
 TIER   ?= laptop
 PYTEST ?= -q
@@ -13,8 +14,8 @@ export PATH := $(BIN):$(PATH)
 .PHONY: run smoke install test ui report retry check format clean help
 
 run: $(READY)  ## install, run the laptop tier, print where the report is
-	@snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS)
-	@echo "report: $(CURDIR)/results/$(TIER)/report/index.html   (make ui: the single runs)"
+	@snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS); status=$$?; page=results/$(TIER)/report/index.html; \
+	    [ ! -f $$page ] || echo "report: $(CURDIR)/$$page   (make ui: the single runs)"; exit $$status
 
 smoke:  ## the same at the smoke tier
 	@$(MAKE) --no-print-directory run TIER=smoke
@@ -31,9 +32,9 @@ ui: $(READY)  ## browse the runs in MLflow
 	@claimbench ui
 
 report: $(READY)  ## only what is missing of the report, and Snakemake's own report beside it
-	@snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS)
+	@$(MAKE) --no-print-directory run
 	@snakemake --cores 1 --config tier=$(TIER) --report results/$(TIER)/report/snakemake.html
-	@echo "report: $(CURDIR)/results/$(TIER)/report/index.html, workflow: $(CURDIR)/results/$(TIER)/report/snakemake.html"
+	@echo "workflow: $(CURDIR)/results/$(TIER)/report/snakemake.html"
 
 retry: $(READY)  ## forget failed and skipped runs of the tier and try them again
 	@claimbench --tier $(TIER) retry

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make a virtual environment and install the pinned set and this package (editable) into it, bytecode compiled.
-# usage: tools/install.sh VENV EXTRAS        (PYTHON=python3.12 chooses the interpreter)
+# usage: tools/install.sh VENV EXTRAS, for example .venv dev,slurm        (PYTHON=python3.12 chooses the interpreter)
 set -euo pipefail
 venv=$1 extras=$2
 
@@ -31,9 +31,9 @@ if "${pip[@]}" install -qq -c constraints.txt uv; then
     [ -z "$more" ] || export UV_INDEX="${UV_INDEX:-$more}" UV_INDEX_STRATEGY=unsafe-best-match
     [ -z "$cert" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$cert}"
     UV_LINK_MODE=${UV_LINK_MODE:-copy} "$venv/bin/python" -m uv pip install --quiet --compile-bytecode \
-        --python "$venv/bin/python" -c constraints.txt -e ".$extras"
+        --python "$venv/bin/python" -c constraints.txt -e ".[$extras]"
 else
     echo "uv is not to be had here; pip does it (slower)"
-    "${pip[@]}" install --quiet -c constraints.txt -e ".$extras"
+    "${pip[@]}" install --quiet -c constraints.txt -e ".[$extras]"
 fi
-touch "$venv/.ready"
+touch "$venv/.ready-$extras"
