@@ -8,10 +8,8 @@ if TYPE_CHECKING:
     from claimbench.data.preparation import Data, Prepared, load_fit, load_score, prepare
     from claimbench.data.registry import DATASETS, fingerprint
 
-_HOME = {
-    "Data": "preparation", "Prepared": "preparation", "load_fit": "preparation", "load_score": "preparation", "prepare": "preparation",
-    "DATASETS": "registry", "fingerprint": "registry",
-}  # fmt: skip
+_HOME = dict.fromkeys(("Data", "Prepared", "load_fit", "load_score", "prepare"), "preparation")
+_HOME |= dict.fromkeys(("DATASETS", "fingerprint"), "registry")
 
 __all__ = ["DATASETS", "Data", "Prepared", "fingerprint", "load_fit", "load_score", "prepare"]
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from claimbench.errors import UserError
 
 MAX_BYTES = 1 << 30
 MAX_FILES = 10_000
 _CHUNK = 1 << 20
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 def extract(
@@ -27,6 +31,8 @@ def extract(
     """Unpack regular files of a zip (also ``.whl``) or tar archive into ``folder``.
 
     Args:
+        archive: told apart by content, not by name.
+        folder: made when it is not there.
         members: the names wanted; None takes all files. Only wanted members are looked at.
         max_bytes: most unpacked bytes, counted while writing (headers are not believed).
         max_files: most files.
@@ -65,19 +71,26 @@ def extract(
 
 def _members(archive: Path) -> Iterator[tuple[str, str, Callable[[], IO[bytes]]]]:
     """(name, what is wrong with it or "", opener) of every member that is not a folder."""
+    link = "a link or device"
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             for info in zipped.infolist():
-                kind = stat.S_IFMT(info.external_attr >> 16)
+                regular = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
                 if not info.is_dir():
-                    yield info.filename, "" if kind in (0, stat.S_IFREG) else "a link or device", lambda i=info: zipped.open(i)
+                    yield info.filename, "" if regular else link, partial(zipped.open, info)
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar:
             for member in tar:
                 if not member.isdir():
-                    yield member.name, "" if member.isreg() else "a link or device", lambda m=member: tar.extractfile(m)
+                    yield member.name, "" if member.isreg() else link, partial(_open_tar, tar, member)
     else:
         raise UserError(f"{archive}: neither a zip nor a tar archive")
+
+
+def _open_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    opened = tar.extractfile(member)
+    assert opened is not None, "regular files have content"
+    return opened
 
 
 def _safe(archive: Path, name: str) -> PurePosixPath:
@@ -87,7 +100,7 @@ def _safe(archive: Path, name: str) -> PurePosixPath:
     return path
 
 
-def _copy(archive: Path, source: IO[bytes], sink: IO[bytes], left: int) -> int:
+def _copy(archive: Path, source: _Readable, sink: IO[bytes], left: int) -> int:
     while chunk := source.read(min(_CHUNK, left + 1)):
         left -= len(chunk)
         if left < 0:
@@ -106,8 +119,3 @@ def gunzip(packed: Path, target: Path, max_bytes: int = MAX_BYTES) -> None:
             _copy(packed, source, sink, max_bytes)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{packed}: not a readable gzip file ({error})") from error
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a temporary folder; one that is not there is fine."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from claimbench.data import registry
-from claimbench.data.registry import Entry, Source
+from claimbench.data.registry import Entry, Source, given_mirror
 from claimbench.errors import DataUnavailable, UserError
 
 
@@ -17,9 +17,9 @@ def status(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
     """One dataset as a plain row, without touching the network and without reading data.
 
     Returns:
-        ``name``, ``title``, ``size_bytes`` (0 unknown), ``licence``, ``checksums`` {file: ``sha256:...`` or ``git-blob:...`` or
-        ``unknown``}, ``source`` (where it came from, or would come from first), ``state``: ``prepared``, ``fetched``, ``offline`` (can be
-        had without a network), ``generated``, ``download``.
+        ``name``, ``title``, ``size_bytes`` (0 unknown), ``licence``, ``checksums`` {file: ``sha256:...`` or
+        ``git-blob:...`` or ``unknown``}, ``source`` (where it came from, or would come from first), ``state``:
+        ``prepared``, ``fetched``, ``offline`` (can be had without a network), ``generated``, ``download``.
     """
     from claimbench.data import fetch
 
@@ -58,7 +58,11 @@ def _reachable(source: Source, mirror: Path | None) -> bool:
 
 
 def fetch_one(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
-    """Fetch and prepare a dataset (without splits): ``name``, ``state`` ``ready`` or ``missing``, ``detail`` (source, or why)."""
+    """Fetch and prepare a dataset, without splits.
+
+    Returns:
+        ``name``, ``state`` (``ready`` or ``missing``), ``detail`` (the source, or why each source failed).
+    """
     from claimbench.data.preparation import prepare
 
     try:
@@ -68,7 +72,11 @@ def fetch_one(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
 
 
 def verify_one(name: str, root: Path) -> dict[str, Any]:
-    """Compare the raw files on disk with the registry: ``name``, ``state`` ``intact``, ``damaged``, ``absent`` or ``generated``, ``detail``."""
+    """Compare the raw files on disk with the registry.
+
+    Returns:
+        ``name``, ``state`` (``intact``, ``damaged``, ``absent`` or ``generated``), ``detail`` (what is wrong).
+    """
     from claimbench.data import fetch
 
     entry: Entry = registry.get(name)
@@ -87,10 +95,11 @@ def run(action: str, names: Iterable[str], config: Any) -> int:
     """The command; 1 when something is missing or damaged.
 
     Args:
+        action: ``list``, ``fetch`` or ``verify``.
         names: datasets; none means all (``verify``: all that are there).
         config: has ``data_dir`` and ``mirror``.
     """
-    root, mirror = Path(config.data_dir), Path(config.mirror) if config.mirror else None
+    root, mirror = Path(config.data_dir), given_mirror(Path(config.mirror) if config.mirror else None)
     chosen = list(names)
     for name in chosen:
         registry.get(name)

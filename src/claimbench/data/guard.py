@@ -1,10 +1,10 @@
 """What keeps ``fit`` from the test split: while it runs, nothing under the data folder can be opened.
 
-``load_fit`` is called before the seal, so a fit needs no file of the data folder. Under the seal every ``open`` there (also the
-raw files, the mirror and data sets inside installed packages) raises :class:`~claimbench.errors.LeakageError`, and so do
-``load_score``, ``prepare`` and the loaders. What only score may see is kept in ``.npz`` files, which no native reader that
-bypasses Python's ``open`` (safetensors) understands. It guards against mistakes and shortcuts; it is no sandbox
-against hostile code.
+``load_fit`` is called before the seal, so a fit needs no file of the data folder. Under the seal every ``open`` there
+(also the raw files, the mirror and data sets inside installed packages) raises LeakageError, and so do ``load_score``,
+``prepare`` and the loaders. What only score may see is kept in ``.npz`` files, which no native reader that bypasses
+Python's ``open`` (safetensors) understands. It guards against mistakes and shortcuts; it is no sandbox against hostile
+code.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From raw files to arrays, one function for each layout.
 
 A loader takes the raw folder and the entry's options and returns plain arrays:
-graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E) int64, symmetric, sorted by row then column,
-without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label;
+graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E) int64, symmetric, sorted by row then
+column, without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label;
 images ``x`` (N, H, W) uint8 and ``y`` (N,) int64.
 The official split, where there is one, comes as ``public_train`` / ``public_test`` (and ``public_val``) index arrays.
 """
@@ -13,6 +13,7 @@ import csv
 import io
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def load(entry: Entry, raw: Path) -> Arrays:
     found = counts(arrays)
     for name, expected in entry.expect.items():
         if found[name] != expected:
-            raise UserError(f"{raw}: {entry.name} has {name} {found[name]}, expected {expected}; the file is not this dataset")
+            raise UserError(
+                f"{raw}: {entry.name} has {name} {found[name]}, expected {expected}; the file is not this dataset"
+            )
     return arrays
 
 
@@ -110,7 +113,8 @@ def _citation_npz(raw: Path, file: str) -> Arrays:
         style = ("adj_matrix.", "attr_matrix.") if "adj_matrix.data" in parts else ("adj_", "attr_")
         adjacency, attributes = (
             sp.csr_matrix(
-                (parts[f"{prefix}data"], parts[f"{prefix}indices"], parts[f"{prefix}indptr"]), tuple(parts[f"{prefix}shape"])
+                (parts[f"{prefix}data"], parts[f"{prefix}indices"], parts[f"{prefix}indptr"]),
+                tuple(parts[f"{prefix}shape"]),
             )
             for prefix in style
         )
@@ -181,8 +185,10 @@ def _idx(raw: Path) -> Arrays:
     n_train = len(labels[0])
     y = np.concatenate(labels).astype(np.int64)
     return {
-        "x": np.concatenate(images), "y": y,
-        "public_train": np.arange(n_train), "public_test": np.arange(n_train, y.size),
+        "x": np.concatenate(images),
+        "y": y,
+        "public_train": np.arange(n_train),
+        "public_test": np.arange(n_train, y.size),
     }
 
 
@@ -215,7 +221,7 @@ def _block_model(raw: Path, **options: Any) -> Arrays:
     return block_model(**options)
 
 
-LOADERS = {
+LOADERS: dict[str, Callable[..., Arrays]] = {
     "planetoid": _planetoid,
     "citation_npz": _citation_npz,
     "linqs": _linqs,

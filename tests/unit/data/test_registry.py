@@ -1,0 +1,90 @@
+"""The registry: complete, cheap to import, and a fingerprint that moves with what matters."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from claimbench.data import loaders, registry
+from claimbench.errors import UserError
+
+
+@pytest.mark.parametrize("entry", registry.DATASETS.values(), ids=lambda entry: entry.name)
+def test_an_entry_is_complete(entry: registry.Entry) -> None:
+    assert entry.title and entry.licence and entry.citation and entry.expect
+    assert entry.loader in loaders.LOADERS
+    assert bool(entry.files) == bool(entry.sources) == bool(entry.url)
+    order = ["bundled", "mirror", "pypi", "url"]
+    kinds = [order.index(source.kind) for source in entry.sources]
+    assert kinds == sorted(kinds)
+    for source in entry.sources:
+        assert set(source.paths) == {file.name for file in entry.files}
+        assert (source.wheel is not None) == (source.kind == "pypi")
+        if source.kind == "url":
+            assert source.where.startswith(("https://", "http://")) and source.where.endswith("/")
+    for file in entry.files:
+        assert len(file.sha256) in (0, 64) and len(file.git_blob) in (0, 40)
+
+
+def test_only_one_dataset_has_no_published_checksum() -> None:
+    unknown = {e.name for e in registry.DATASETS.values() if any(f.checksum == "unknown" for f in e.files)}
+    assert unknown == {"github-social-128"}
+
+
+def test_importing_the_registry_loads_no_library() -> None:
+    code = (
+        "import sys; from claimbench.data import registry; registry.fingerprint('cora-ml', {'protocol': 'kfold'});"
+        "print(sorted({'numpy','torch','scipy','sklearn','safetensors','pydantic','yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_fingerprint_follows_checksum_loader_and_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = {"protocol": "kfold", "folds": 5}
+    before = registry.fingerprint("cora-ml", split)
+    assert before == registry.fingerprint("cora-ml", {"protocol": "kfold"}), "a default that is written out is the same"
+    assert before != registry.fingerprint("cora-ml", {"protocol": "kfold", "folds": 4})
+    assert before != registry.fingerprint("cora-linqs", split)
+    entry = registry.DATASETS["cora-ml"]
+    for changed in (
+        dataclasses.replace(entry, version=entry.version + 1),
+        dataclasses.replace(entry, files=(dataclasses.replace(entry.files[0], sha256="0" * 64),)),
+    ):
+        monkeypatch.setitem(registry.DATASETS, "cora-ml", changed)
+        assert registry.fingerprint("cora-ml", split) != before
+    monkeypatch.setitem(registry.DATASETS, "cora-ml", dataclasses.replace(entry, title="x", sources=entry.sources[:1]))
+    assert registry.fingerprint("cora-ml", split) == before, "where it comes from does not matter"
+
+
+def test_public_splits_are_one_for_all_seeds() -> None:
+    assert registry.split_key({"protocol": "public"}, 3) == registry.split_key({"protocol": "public"}, 0)
+    assert registry.split_key({"protocol": "kfold"}, 3) != registry.split_key({"protocol": "kfold"}, 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ({}, ["protocol", "None", "kfold"]),
+        ({"protocol": "kfolds"}, ["'kfolds'", "did you mean 'kfold'"]),
+        ({"protocol": "kfold", "fold": 5}, ["'fold'", "did you mean 'folds'"]),
+        ({"protocol": "kfold", "folds": 1}, ["folds is 1", "at least 2"]),
+        ({"protocol": "kfold", "folds": True}, ["folds is True"]),
+        ({"protocol": "kfold", "val": 2}, ["val is 2", "between 0 and 1"]),
+        ({"protocol": "public", "val": 0.1}, ["val is 0.1", "number of samples"]),
+        ({"protocol": "random", "train": 0.9}, ["add up to 1.3", "at most 1"]),
+        ({"protocol": "links", "test": "a fifth"}, ["test is 'a fifth'"]),
+    ],
+)
+def test_a_wrong_split_is_one_clear_sentence(split: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        registry.fingerprint("cora-ml", split)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_an_unknown_dataset_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'cora-ml'"):
+        registry.get("cora_ml")

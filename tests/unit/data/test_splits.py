@@ -1,0 +1,131 @@
+"""The split protocols: what the published index files hold, disjoint parts, masked labels."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claimbench.data import splits
+from claimbench.errors import UserError
+
+# sha256 (16 digits) of the published index files train|val|test as little-endian int64, splits 0 to 4:
+# github.com/NamyongPark/forwardgnn-datasplits at 48997da, folders node-5splits.
+PUBLISHED = {
+    4230: ["b6ee9ae6258ef72a", "d4232a47c871a69a", "d25ea25a552455e3", "9e44af1dcf8ff2f6", "292377d8fa44c101"],
+    2995: ["dbd8d8e6b6ba8e1e", "5ae54a37a83d0e67", "0904dc5e465a924e", "76ac5157f971105b", "6df7a707e25e4639"],
+    19717: ["fd2372298a04611f", "8ab308e8d94d83ea", "27cc2d65e3d75dec", "2c1d1e5c40575d0b", "c308bd68ffe6b135"],
+    7650: ["2acc5386a53b10b6", "a1e08918ab8b3df1", "c2e7cb66123c450c", "d126ecf9000407c6", "86231c41479431c8"],
+    37700: ["50d620d05152a1ac", "75e2f526a5c259c8", "e90807567d68cddd", "ac03db1c682e51fe", "5121e5fae8702127"],
+}
+
+
+@pytest.mark.parametrize("n_nodes", PUBLISHED)
+def test_kfold_gives_the_published_index_files(n_nodes: int) -> None:
+    for index, expected in enumerate(PUBLISHED[n_nodes]):
+        found = splits.kfold(n_nodes, 5, 0.2, index)
+        content = b"|".join(found[part].astype("<i8").tobytes() for part in ("train", "val", "test"))
+        assert hashlib.sha256(content).hexdigest()[:16] == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(20, 300), folds=st.integers(2, 7), index=st.integers(0, 20))
+def test_kfold_parts_are_disjoint_and_cover(n: int, folds: int, index: int) -> None:
+    found = splits.kfold(n, folds, 0.2, index)
+    assert np.array_equal(np.sort(np.concatenate(list(found.values()))), np.arange(n))
+    again = splits.kfold(n, folds, 0.2, index + folds)
+    assert not np.array_equal(found["test"], again["test"]), "runs beyond the last fold are shuffled anew"
+
+
+def test_the_folds_test_every_sample_once() -> None:
+    tests = [splits.kfold(103, 5, 0.2, index)["test"] for index in range(5)]
+    assert np.array_equal(np.sort(np.concatenate(tests)), np.arange(103))
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(20, 300), train=st.floats(0.1, 0.5), val=st.floats(0.05, 0.25), index=st.integers(0, 20))
+def test_random_parts_are_disjoint(n: int, train: float, val: float, index: int) -> None:
+    found = splits.random_fractions(n, train, val, 0.25, index)
+    joined = np.concatenate(list(found.values()))
+    assert np.unique(joined).size == joined.size and joined.min() >= 0 and joined.max() < n
+    assert found["test"].size == round(0.25 * n) and found["val"].size == round(val * n)
+    whole = splits.random_fractions(n, 0.75 - val, val, 0.25, index)
+    assert sum(part.size for part in whole.values()) == n
+
+
+def test_public_images_validate_on_the_last_of_the_training_set() -> None:
+    arrays = {"y": np.zeros(70), "public_train": np.arange(60), "public_test": np.arange(60, 70)}
+    found = splits.public(arrays, 10, "toy")
+    assert np.array_equal(found["train"], np.arange(50)) and np.array_equal(found["val"], np.arange(50, 60))
+    with pytest.raises(UserError, match="less than the 60 training samples"):
+        splits.public(arrays, 60, "toy")
+    with pytest.raises(UserError, match="toy has no public split"):
+        splits.public({"y": np.zeros(3)}, None, "toy")
+
+
+def test_nodes_without_a_label_are_in_no_part() -> None:
+    y = np.where(np.arange(60) % 7 == 3, -1, 0)
+    for params in (
+        {"protocol": "kfold", "folds": 5, "val": 0.2},
+        {"protocol": "random", "train": 0.6, "val": 0.2, "test": 0.2},
+    ):
+        found = splits.samples({"y": y}, params, 2, "toy")
+        assert np.array_equal(np.sort(np.concatenate(list(found.values()))), np.flatnonzero(y >= 0))
+
+
+def ring(n_nodes: int) -> np.ndarray:
+    from claimbench.data.loaders import symmetric_edges
+
+    nodes = np.arange(n_nodes)
+    return symmetric_edges(np.concatenate([nodes, nodes]), np.concatenate([(nodes + 1), (nodes + 7)]) % n_nodes, n_nodes)
+
+
+def test_links_hide_the_test_edges_from_the_messages() -> None:
+    edges = ring(200)
+    found = splits.links(edges, 200, 0.16, 0.2, 0)
+
+    def undirected(pairs: np.ndarray) -> set[tuple[int, int]]:
+        return {(min(a, b), max(a, b)) for a, b in pairs.T.tolist()}
+
+    every = undirected(edges)
+    positives = {part: found[f"{part}_label_index"][:, found[f"{part}_label"] == 1] for part in ("train", "val", "test")}
+    sizes = {part: pairs.shape[1] for part, pairs in positives.items()}
+    assert sizes == {"train": 256, "val": 64, "test": 80}
+    assert set.union(*map(undirected, positives.values())) == every
+    assert sum(len(undirected(pairs)) for pairs in positives.values()) == len(every)
+    for part, seen in (("train", ["train"]), ("val", ["train"]), ("test", ["train", "val"])):
+        messages = found[f"{part}_edge_index"]
+        assert undirected(messages) == set.union(*(undirected(positives[name]) for name in seen))
+        assert messages.shape[1] == 2 * len(undirected(messages))
+        negatives = found[f"{part}_label_index"][:, found[f"{part}_label"] == 0]
+        assert negatives.shape[1] == sizes[part] and not undirected(negatives) & every
+
+
+def test_links_are_the_authors_call_and_leave_the_random_state_alone() -> None:
+    import torch
+    from torch_geometric.data import Data
+    from torch_geometric.seed import seed_everything
+    from torch_geometric.transforms import RandomLinkSplit
+
+    edges = ring(120)
+    random.seed(5)
+    torch.manual_seed(5)
+    expected_next = (random.random(), torch.rand(1).item())
+    random.seed(5)
+    torch.manual_seed(5)
+    ours = [splits.links(edges, 120, 0.16, 0.2, index) for index in range(3)]
+    assert (random.random(), torch.rand(1).item()) == expected_next
+    for index in range(3):
+        seed_everything(101 * index)
+        transform = RandomLinkSplit(
+            is_undirected=True, num_val=0.16, num_test=0.2, neg_sampling_ratio=1.0, split_labels=False
+        )
+        parts = transform(Data(edge_index=torch.from_numpy(edges), num_nodes=120))
+        for name, part in zip(("train", "val", "test"), parts, strict=True):
+            assert np.array_equal(ours[index][f"{name}_edge_index"], part.edge_index.numpy())
+            assert np.array_equal(ours[index][f"{name}_label_index"], part.edge_label_index.numpy())
+            assert np.array_equal(ours[index][f"{name}_label"], part.edge_label.numpy())
