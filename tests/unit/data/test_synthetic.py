@@ -13,7 +13,8 @@ from claimbench.data.synthetic import block_model
 
 def test_the_smoke_graph_never_changes() -> None:
     arrays = block_model(**DATASETS["sbm-120"].options)
-    assert arrays["x"].shape == (120, 16) and np.bincount(arrays["y"]).tolist() == [40, 40, 40]
+    assert arrays["x"].shape == (120, 16)
+    assert np.bincount(arrays["y"]).tolist() == [40, 40, 40]
     assert arrays["x"].any(axis=1).all(), "no node is without words: rows are divided by their sum"
     content = b"".join(arrays[name].tobytes() for name in ("x", "edge_index", "y"))
     assert hashlib.sha256(content).hexdigest()[:16] == "547c4b24337758e1"
@@ -28,6 +29,7 @@ def test_the_blocks_have_the_promised_densities() -> None:
     assert (~same).sum() / between == pytest.approx(0.01, rel=0.05)
     assert not (row == col).any()
     pairs = set(zip(row.tolist(), col.tolist(), strict=True))
-    assert len(pairs) == row.size and all((b, a) in pairs for a, b in pairs)
+    assert len(pairs) == row.size
+    assert all((b, a) in pairs for a, b in pairs)
     own = arrays["x"][np.arange(1200), arrays["y"] * 3]
     assert own.mean() == pytest.approx(0.5, abs=0.06)

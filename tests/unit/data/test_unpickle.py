@@ -33,7 +33,7 @@ def test_a_malicious_pickle_does_not_run(tmp_path: Path, protocol: int, wrap: An
         Call(os.system, f"touch {trace}"),
         Call(exec, f"open({str(trace)!r}, 'w')"),
         Call(Path.touch, trace),
-        Call(getattr, np, "load"),
+        Call(getattr, "text", "upper"),
     ):
         (tmp_path / "evil").write_bytes(pickle.dumps(wrap(value), protocol))
         with pytest.raises(UserError, match="refused as a pickle"):
@@ -59,12 +59,12 @@ def test_a_matrix_with_indices_outside_is_refused(tmp_path: Path) -> None:
     import scipy.sparse
 
     matrix = scipy.sparse.csr_matrix(np.eye(3, dtype=np.float32))
-    content = pickle.dumps(matrix, 2).replace(b"scipy.sparse._csr", b"scipy.sparse.csr")
+    content = pickle.dumps(matrix, 3).replace(b"scipy.sparse._csr", b"scipy.sparse.csr")
     content = content.replace(b"numpy._core", b"numpy.core")
     (tmp_path / "good").write_bytes(content)
     assert (unpickle.load(tmp_path / "good").toarray() == np.eye(3)).all()
     matrix.indices[1] = 77
-    content = pickle.dumps(matrix, 2).replace(b"scipy.sparse._csr", b"scipy.sparse.csr")
+    content = pickle.dumps(matrix, 3).replace(b"scipy.sparse._csr", b"scipy.sparse.csr")
     (tmp_path / "bad").write_bytes(content.replace(b"numpy._core", b"numpy.core"))
     with pytest.raises(UserError, match="refused as a pickle"):
         unpickle.load(tmp_path / "bad")
