@@ -232,8 +232,10 @@ def _tables(options: argparse.Namespace) -> int:
 
 def _figures(options: argparse.Namespace) -> int:
     from claimbench.figures import draw
+    from claimbench.spec import make_importable
 
     plan = _of_paper(options)
+    make_importable(plan.config)
     for fault in draw(plan.papers[options.paper], plan.folders[options.paper], plan.tier_dir):
         print(fault, file=sys.stderr)
     return 0

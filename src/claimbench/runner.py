@@ -19,6 +19,7 @@ from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, 
 from claimbench.plan import Cell, Job, Plan, PlannedRun, entry_names
 from claimbench.progress import Progress
 from claimbench.run import Checkpoint, Run
+from claimbench.spec import make_importable
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -83,11 +84,7 @@ class Runner:
         self.store = store.Store(Path(plan.config.results_dir) / "store")
         self.data_root = Path(plan.config.data_dir)
         self.progress = Progress(plan.tier_dir)
-        if plan.config.papers_dir:
-            import claimbench.papers
-
-            if plan.config.papers_dir not in claimbench.papers.__path__:
-                claimbench.papers.__path__.append(plan.config.papers_dir)
+        make_importable(plan.config)
 
     # ---- fit ---------------------------------------------------------------------------------------------------------
 

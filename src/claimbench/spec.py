@@ -239,6 +239,14 @@ def papers_dirs(config: Config) -> list[Path]:
     return [PAPERS_DIR] + ([Path(config.papers_dir)] if config.papers_dir else [])
 
 
+def make_importable(config: Config) -> None:
+    """Let papers of ``papers_dir`` be imported as ``claimbench.papers.<folder>``, like the package's own."""
+    import claimbench.papers
+
+    if config.papers_dir and config.papers_dir not in claimbench.papers.__path__:
+        claimbench.papers.__path__.append(config.papers_dir)
+
+
 def find_papers(config: Config) -> dict[str, Path]:
     """Slug -> folder of every paper found, in alphabetical order."""
     found: dict[str, Path] = {}

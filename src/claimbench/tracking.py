@@ -1,0 +1,197 @@
+"""Import finished runs into MLflow. Jobs never talk to MLflow; this step catches up with whatever is missing, as often as it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from claimbench.errors import UserError
+from claimbench.keys import digest
+from claimbench.plan import Plan
+from claimbench.spec import Config
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_METRICS_A_CALL = 1000
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
+
+def default_uri(config: Config) -> str:
+    """The configured server, or a sqlite file in the results folder."""
+    return config.tracking.uri or f"sqlite:///{Path(config.results_dir).resolve() / 'mlflow.db'}"
+
+
+def track(plan: Plan) -> str:
+    """Import every finished run of the tier that the store lacks, replace those whose record changed, leave the rest.
+
+    Returns:
+        One sentence with the counts and the address.
+
+    Raises:
+        UserError: the tracking store cannot be reached; nothing is lost, the next call catches up.
+    """
+    import logging
+
+    os.environ.update(_QUIET)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    import pyarrow.parquet as pq
+    from mlflow import MlflowClient
+
+    uri = default_uri(plan.config)
+    read = {name: pq.read_table(plan.tier_dir / f"{name}.parquet").to_pylist() for name in ("runs", "metrics", "curves", "verdicts")}
+    if not uri.startswith(("http", "sqlite", "postgresql", "mysql")):
+        raise UserError(f"config.yaml: tracking.uri is {uri!r}; it must be an http address of a server or a database uri")
+    with _alone(Path(plan.config.results_dir) / ".tracking.lock"):
+        try:
+            client = MlflowClient(tracking_uri=uri)
+            new, replaced, kept = _import(client, plan, read)
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise UserError(f"tracking store {uri} cannot be used now ({text}); the runs are safe, the next run imports them") from error
+    return f"MLflow: {new} runs imported, {replaced} replaced, {kept} there already; `claimbench ui` shows them"
+
+
+def _import(client: MlflowClient, plan: Plan, read: dict[str, list[dict[str, Any]]]) -> tuple[int, int, int]:
+    from mlflow.entities import Metric, Param, RunTag
+
+    values: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+    for row in read["metrics"]:
+        values[row["run_key"]].append((f"{row['split']}/{row['metric']}", 0.0, row["value"]))
+    for row in read["curves"]:
+        values[row["run_key"]].append((row["series"], row["step"], row["value"]))
+    verdicts: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in read["verdicts"]:
+        verdicts[row["paper"], row["experiment"]].append(f"{row['claim_id']}: {row['verdict']}")
+    new = replaced = kept = 0
+    for paper in plan.papers:
+        runs = [row for row in read["runs"] if row["paper"] == paper]
+        experiment = _experiment(client, plan, paper)
+        have = _known(client, experiment)
+        for row in runs:
+            said = verdicts[paper, row["experiment"]]
+            content = digest([row["run_key"], row["status"], row["reason"], row["started_utc"], sorted(values[row["run_key"]]), said])
+            if row["run_key"] in have:
+                run_id, known = have[row["run_key"]]
+                if known == content:
+                    kept += 1
+                    continue
+                client.delete_run(run_id)
+                replaced += 1
+            else:
+                new += 1
+            start = int(datetime.fromisoformat(row["started_utc"]).timestamp() * 1000) if row["started_utc"] else 0
+            name = " ".join(filter(None, (row["experiment"], row["method"], row["dataset"], row["setting"], f"s{row['seed']}")))
+            run = client.create_run(experiment, start_time=start, run_name=name)
+            tags = {
+                "run_key": row["run_key"], "content": content, "paper": paper, "experiment": row["experiment"], "tier": row["tier"],
+                "status": row["status"], "reason": row["reason"], "verdicts": "; ".join(said), "git_commit": row["git_commit"] or "",
+                "code_fp": row["code_fp"], "data_fp": row["data_fp"], "device": row["device_name"] or "",
+            }
+            config = json.loads(row["config_json"])
+            params = {
+                "method": row["method"], "dataset": row["dataset"], "setting": row["setting"], "seed": row["seed"],
+                **{f"hyper.{key}": value for key, value in config["hyper"].items()},
+            }
+            metrics = [Metric(_metric_name(n), v, start, int(s)) for n, s, v in values[row["run_key"]]]
+            metrics += [Metric(n, row[n], start, 0) for n in ("wall_s", "cpu_s", "peak_rss_mb") if row[n] is not None]
+            for first in range(0, max(len(metrics), 1), _METRICS_A_CALL):
+                client.log_batch(
+                    run.info.run_id,
+                    metrics=metrics[first : first + _METRICS_A_CALL],
+                    params=[Param(k, str(v)[:5000]) for k, v in params.items()] if first == 0 else (),
+                    tags=[RunTag(k, str(v)[:5000]) for k, v in tags.items()] if first == 0 else (),
+                )
+            if row["dataset"] != "none":
+                _dataset_input(client, run.info.run_id, row)
+            end = start + int(1000 * (row["wall_s"] or 0))
+            client.set_terminated(run.info.run_id, "FINISHED" if row["status"] == "done" else "FAILED", end)
+    return new, replaced, kept
+
+
+def _metric_name(name: str) -> str:
+    """MLflow allows letters, digits and ``_-. :/``."""
+    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
+
+
+def _experiment(client: MlflowClient, plan: Plan, paper: str) -> str:
+    found = client.get_experiment_by_name(paper)
+    if found is not None:
+        return str(found.experiment_id)
+    folder = Path(plan.config.results_dir).resolve() / "mlartifacts" / paper
+    spec = plan.papers[paper]
+    tags = {"title": spec.title, "mlflow.note.content": spec.summary}
+    if plan.config.tracking.uri:
+        return str(client.create_experiment(paper, tags=tags))
+    return str(client.create_experiment(paper, artifact_location=folder.as_uri(), tags=tags))
+
+
+def _known(client: MlflowClient, experiment: str) -> dict[str, tuple[str, str]]:
+    """run key -> (MLflow's run id, content digest) of the runs that are there."""
+    found: dict[str, tuple[str, str]] = {}
+    token = None
+    while True:
+        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        for run in page:
+            if "run_key" in run.data.tags:
+                # a run that an earlier import did not finish is imported again
+                content = run.data.tags.get("content", "") if run.info.status in ("FINISHED", "FAILED") else ""
+                found[run.data.tags["run_key"]] = (run.info.run_id, content)
+        token = page.token
+        if not token:
+            return found
+
+
+def _dataset_input(client: MlflowClient, run_id: str, row: dict[str, Any]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=row["dataset"], digest=row["data_fp"][:8], source_type="claimbench", source=json.dumps({"registry": row["dataset"]})
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+class _alone:
+    """One importer at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        import fcntl
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.path, "w")  # noqa: SIM115
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def ui(config: Config, port: int) -> int:
+    """Serve the MLflow UI on localhost until interrupted."""
+    from mlflow import MlflowClient
+
+    uri = default_uri(config)
+    if uri.startswith("http"):
+        print(f"the runs are at {uri}")
+        return 0
+    os.environ.update(_QUIET)
+    for experiment in MlflowClient(tracking_uri=uri).search_experiments():
+        if experiment.name != "Default":
+            print(f"{experiment.name}: http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning")
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]
+    return subprocess.call(command)
+
+
