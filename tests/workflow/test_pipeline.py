@@ -143,8 +143,8 @@ def test_every_bundling_gives_the_same_tables(paper: PaperFolder) -> None:
 def test_bad_configuration_stops_with_one_sentence(paper: PaperFolder) -> None:
     done = snakemake(paper, "-n", bundle="jobs")
     assert done.returncode != 0
-    assert "bundle is 'jobs'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "bundle is 'jobs'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.slow
