@@ -155,13 +155,10 @@ def _deliver(
     source: Source, files: list[File], raw: Path, root: Path, mirror: Path | None, recorded: dict[str, str]
 ) -> None:
     """Bring ``files`` from one source, or raise SourceFailed; what arrived and is right stays."""
-    offered = [file for file in files if file.name in source.paths]
-    if len(offered) < len(files):
-        raise SourceFailed(f"does not have {', '.join(file.name for file in files if file not in offered)}")
     with tempfile.TemporaryDirectory(prefix=".new-", dir=raw) as scratch_name:
         scratch = Path(scratch_name)
-        origin = _folder_of(source, offered, scratch, root, mirror) if source.kind != "url" else None
-        for file in offered:
+        origin = _folder_of(source, files, scratch, root, mirror) if source.kind != "url" else None
+        for file in files:
             path = source.paths[file.name]
             if origin is not None:
                 steps = [origin / part for part in ([path] if isinstance(path, str) else path)]

@@ -123,8 +123,9 @@ def _write(entry: Entry, keys: dict[str, tuple[dict[str, Any], int]], root: Path
 
 def _write_inputs(entry: Entry, arrays: dict[str, Any], folder: Path, origin: dict[str, Any]) -> None:
     """All files but the splits, in one rename."""
+    for left in folder.parent.glob(".*.tmp"):  # of a process that was killed; this one holds the lock
+        shutil.rmtree(left, ignore_errors=True)
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
         x = arrays["x"]
