@@ -300,6 +300,7 @@ def download(url: str, part: Path, max_bytes: int, attempts: int = 5) -> None:
         SourceFailed: no connection, an HTTP error, more than ``max_bytes``, or an answer that keeps breaking off. What
             has arrived stays for the next time, except when it is too large.
     """
+    name = url.rsplit("/", 1)[-1]
     for _ in range(attempts):
         before = part.stat().st_size if part.is_file() else 0
         try:
@@ -310,17 +311,17 @@ def download(url: str, part: Path, max_bytes: int, attempts: int = 5) -> None:
             if error.code == 416 and before:
                 part.unlink()  # nothing beyond what we have: complete, or of another version; fetch it whole
                 continue
-            raise SourceFailed(f"{url}: HTTP {error.code} {error.reason}") from error
+            raise SourceFailed(f"{name}: HTTP {error.code} {error.reason}") from error
         except (OSError, urllib.error.URLError, ValueError) as error:
             if getattr(error, "errno", None) in _NO_ROOM:
                 raise
             why = str(getattr(error, "reason", None) or error)
             if not part.is_file() or part.stat().st_size <= before:
-                raise SourceFailed(f"{url}: {why}") from error
+                raise SourceFailed(f"{name}: {why}") from error
         if part.stat().st_size <= before:
-            raise SourceFailed(f"{url}: {why}")
+            raise SourceFailed(f"{name}: {why}")
         time.sleep(0.05)
-    raise SourceFailed(f"{url}: {why} {attempts} times")
+    raise SourceFailed(f"{name}: {why} {attempts} times")
 
 
 def _download_once(url: str, part: Path, start: int, max_bytes: int) -> bool:
@@ -350,7 +351,7 @@ def _download_once(url: str, part: Path, start: int, max_bytes: int) -> bool:
                 if size > max_bytes:
                     sink.close()
                     part.unlink()
-                    raise SourceFailed(f"{url}: sends more than the {max_bytes} bytes expected")
+                    raise SourceFailed(f"the server sends more than the {max_bytes} bytes expected")
                 sink.write(chunk)
     return expected is None or size >= expected
 
