@@ -14,12 +14,13 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "claimbench"
 LAYERS = (
     {"", "errors", "schema", "seeding", "stats", "metrics"},
     {"keys", "store", "validation"},
-    {"spec", "claim_schema", "data", "meters"},
-    {"plan", "run", "claims", "qc", "tables"},
-    {"training", "progress", "figures"},
-    {"nn"},
+    {"spec", "data", "meters"},
+    {"plan", "run", "claim_schema", "qc"},
+    {"claims", "collect", "training", "progress"},
+    {"tables"},
+    {"figures", "nn"},
     {"papers"},
-    {"runner", "collect", "tracking", "explain", "new_paper", "doctor"},
+    {"runner", "tracking", "explain", "new_paper", "doctor"},
     {"report", "steps"},
     {"workflow", "cli"},
     {"__main__"},
@@ -86,7 +87,8 @@ def test_imports_point_downward(path: Path) -> None:
     for name, _ in imports(path):
         target = name.split(".")
         if target[0] == "claimbench":
-            part = target[1] if len(target) > 1 and target[1] in RANK else ""
+            # `claimbench.papers` alone is the place where papers lie, not a paper.
+            part = target[1] if len(target) > 1 and target[1] in RANK and target != ["claimbench", "papers"] else ""
             assert part == own or RANK[part] < RANK[own], (
                 f"{own} (layer {RANK[own]}) imports {name} (layer {RANK[part]})"
             )

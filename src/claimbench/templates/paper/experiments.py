@@ -10,7 +10,6 @@ from .ridge import EIGENVALUES, design, estimate
 
 if TYPE_CHECKING:
     from claimbench.data import Data
-
     from claimbench.run import Run
 
 

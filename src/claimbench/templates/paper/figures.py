@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from claimbench.figures import Tables
     from matplotlib.figure import Figure
+
+    from claimbench.figures import Tables
 
 
 def error_by_method(tables: Tables) -> Figure:
