@@ -29,7 +29,8 @@ def synthetic(root: Path, experiments: int, levels: int, seeds: int) -> PaperFol
     block = {"seeds": seeds, "grid": [{"method": ["mean", "median"], "setting": {"k": list(range(1, levels + 1))}}]}
     content["experiments"] = {f"location{i}": {**base, "tiers": {"smoke": block}} for i in range(experiments)}
     aliases = "\n".join(
-        f"fit_location{i}__mean = fit_location__mean\nfit_location{i}__median = fit_location__median\nscore_location{i} = score_location"
+        f"fit_location{i}__mean = fit_location__mean\nfit_location{i}__median = fit_location__median\n"
+        f"score_location{i} = score_location"
         for i in range(experiments)
     )
     paper.write(content, f"{EXPERIMENTS}\n\n{aliases}\n")
@@ -69,7 +70,8 @@ def main() -> None:
                 root,
             )
             print(
-                f"{label}: plan {plan[0]:.1f} CPU-s ({plan[1]:.1f} s wall), snakemake -n {dry[0]:.1f} CPU-s ({dry[1]:.1f} s wall)"
+                f"{label}: plan {plan[0]:.1f} CPU-s ({plan[1]:.1f} s wall), "
+                f"snakemake -n {dry[0]:.1f} CPU-s ({dry[1]:.1f} s wall)"
             )
 
 

@@ -104,7 +104,8 @@ def _config(options: argparse.Namespace) -> Any:
 
     path = options.config
     if getattr(options, "to", None) is not None:
-        path = next((folder / "config.json" for folder in options.to.parents if (folder / "config.json").is_file()), None)
+        candidates = (folder / "config.json" for folder in options.to.parents)
+        path = next((path for path in candidates if path.is_file()), None)
         if path is None:
             raise UserError(f"--to {options.to}: no folder above it has the config.json that the workflow writes")
     if path is None and Path("config.yaml").is_file():
@@ -182,7 +183,8 @@ def _prepare(options: argparse.Namespace) -> int:
     marker = prepare(_make_plan(options), options.dataset)
     if marker["status"] != "ready":
         print(
-            f"dataset {options.dataset} is not to be had here, its runs are skipped; tried: {'; '.join(marker['tried'])}",
+            f"dataset {options.dataset} is not to be had here, its runs are skipped; "
+            f"tried: {'; '.join(marker['tried'])}",
             file=sys.stderr,
         )
     return 0
@@ -299,7 +301,8 @@ def _new_paper(options: argparse.Namespace) -> int:
 
     folder = new_paper(options.slug, options.into or PAPERS_DIR)
     print(
-        f"{folder}: a runnable paper with two cells; try `snakemake --cores 2 --config tier=smoke 'papers=[{options.slug}]'`"
+        f"{folder}: a runnable paper with two cells; "
+        f"try `snakemake --cores 2 --config tier=smoke 'papers=[{options.slug}]'`"
     )
     return 0
 

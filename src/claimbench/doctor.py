@@ -48,7 +48,8 @@ def machine(config: Config) -> int:
 def overhead(plan: Plan) -> int:
     """Print the wall time of the last complete run of the tier against the pure compute of its runs.
 
-    Pure compute is the sum of the runs' fit and score wall times divided by the cores they could use; exclusive runs count undivided.
+    Pure compute is the sum of the runs' fit and score wall times divided by the cores they could use; exclusive runs
+    count undivided.
     """
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Lineage: the runs behind a number or a verdict, the layers of their configuration, digests, logs and the command that made them."""
+"""Lineage: the runs behind a number or a verdict, their configuration by layer, digests, logs and the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _SHOWN = 12
 
 
 def explain(plan: Plan, what: str) -> str:
-    """Text about a claim (``paper/claim``), cells (``paper/experiment/method/dataset/setting``, any prefix) or a run key (any prefix).
+    """Text about a claim, about cells or about a run.
+
+    Args:
+        what: ``paper/claim``, ``paper/experiment/method/dataset/setting`` (any prefix), or a run key (any prefix).
 
     Raises:
         UserError: nothing of that name.
@@ -118,8 +121,9 @@ def _run(plan: Plan, run: PlannedRun) -> str:
         lines.append("  not run yet")
     else:
         lines.append(
-            f"  {fit['status']}{': ' + fit['reason'] if fit['reason'] else ''}; {fit['started_utc']}, {fit['wall_s']:.2f} s on "
-            f"{fit['device_name']} ({fit['host']}), commit {str(fit['git_commit'])[:12]}{' with changes' if fit['git_dirty'] else ''}"
+            f"  {fit['status']}{': ' + fit['reason'] if fit['reason'] else ''}; {fit['started_utc']}, "
+            f"{fit['wall_s']:.2f} s on {fit['device_name']} ({fit['host']}), "
+            f"commit {str(fit['git_commit'])[:12]}{' with changes' if fit['git_dirty'] else ''}"
         )
         for name, value in sorted({**fit["metrics"], **(score or {}).get("metrics", {})}.items()):
             lines.append(f"  {name} = {value:.6g}")

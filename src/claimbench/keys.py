@@ -1,8 +1,8 @@
 """Digests: of JSON values, and of the code that a cell's result depends on.
 
-The code fingerprint of an entry function covers every top-level definition it can reach by name, across the package's modules:
-functions, classes, constants. Comments, docstrings, formatting and unrelated definitions do not count. So an edited
-comment reruns nothing and a changed constant reruns exactly the cells whose code can see it.
+The code fingerprint of an entry function covers every top-level definition it can reach by name, across the package's
+modules: functions, classes, constants. Comments, docstrings, formatting and unrelated definitions do not count. So an
+edited comment reruns nothing and a changed constant reruns exactly the cells whose code can see it.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def _bound_names(statement: ast.stmt) -> list[str]:
 
 
 def _shape(node: ast.AST) -> str:
-    """A syntax tree as text, without positions, docstrings and fields that are empty (these differ by Python version)."""
+    """A syntax tree as text, without positions, docstrings and empty fields (these differ by Python version)."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         first = node.body[0] if node.body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):

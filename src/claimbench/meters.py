@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -57,10 +57,9 @@ class Meter:
 
 
 def _reset_peak_rss() -> None:
-    try:
+    # Not Linux, or not allowed: the peak is then that of the process.
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # not Linux, or not allowed: the peak is then that of the process
 
 
 def _status_mb(field: str) -> float | None:
@@ -85,8 +84,8 @@ def _peak_rss_mb() -> float:
 def budget(wall_s: float | None, mem_mb: float | None) -> Iterator[None]:
     """Raise :class:`BudgetExceeded` in the main thread when the block takes longer or holds more resident memory.
 
-    Works also while native code that releases Python regularly is running; a single native call is only interrupted when
-    it returns.
+    Works also while native code that releases Python regularly is running; a single native call is only interrupted
+    when it returns.
     """
     if (wall_s is None and mem_mb is None) or threading.current_thread() is not threading.main_thread():
         yield
@@ -153,7 +152,7 @@ def _cpu_name() -> str:
 
 @lru_cache(maxsize=1)
 def git_state() -> dict[str, Any]:
-    """Commit of the checkout that the package runs from and whether its ``src`` differs from it; None outside a checkout."""
+    """Commit of the package's checkout and whether its ``src`` differs from it; None outside a checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str | None:

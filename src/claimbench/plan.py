@@ -224,7 +224,7 @@ def make_plan(config: Config, only: str | None = None) -> Plan:
     for spec, folder in selected_papers(config_papers):
         papers[spec.slug], folders[spec.slug] = spec, folder
         own = list(_cells(spec, folder, config, code))
-        _link_needs(own, folder / "paper.yaml", {name: e for name, e in spec.experiments.items()}, config)
+        _link_needs(own, folder / "paper.yaml", dict(spec.experiments), config)
         cells += own
         for job in _bundle(spec, own, config):
             jobs[job.id] = job
@@ -249,7 +249,8 @@ def _merge(
             continue
         if key in base and not _same_kind(base[key], value):
             raise UserError(
-                f"{layer}: hyper.{path} is {value!r}; it must be {_kind(base[key])} like its declared value {base[key]!r}"
+                f"{layer}: hyper.{path} is {value!r}; "
+                f"it must be {_kind(base[key])} like its declared value {base[key]!r}"
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{layer}: hyper.{path} is {value!r}; it must be a finite number")
@@ -267,7 +268,8 @@ def _kind(value: Any) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a word", list: "a list", dict: "a mapping"}.get(type(value), "null")
+    names: dict[type, str] = {str: "a word", list: "a list", dict: "a mapping"}
+    return names.get(type(value), "null")
 
 
 def _seed_list(seeds: int | list[int]) -> list[int]:
@@ -304,7 +306,8 @@ def _cells(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
     for name in chosen:
         if name not in spec.experiments:
             raise UserError(
-                f"config.yaml: experiments.{spec.slug} names {name!r}, which is no experiment ({nearest(name, spec.experiments)})"
+                f"config.yaml: experiments.{spec.slug} names {name!r}, which is no experiment "
+                f"({nearest(name, spec.experiments)})"
             )
     overrides = _overrides(config, spec)
     module = f"claimbench.papers.{folder.name}.experiments"
@@ -335,7 +338,8 @@ def _cells(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                 key = canonical_json([cell.method, cell.dataset, cell.setting])
                 if key in seen:
                     raise UserError(
-                        f"{folder / 'paper.yaml'}: {name}.tiers.{config.tier}.grid.{index} repeats the cell {cell.id[:-7]}"
+                        f"{folder / 'paper.yaml'}: {name}.tiers.{config.tier}.grid.{index} "
+                        f"repeats the cell {cell.id[:-7]}"
                     )
                 seen.add(key)
                 cell.run_s = grid.run_s if grid.run_s is not None else block.run_s
@@ -361,8 +365,8 @@ def _product(
         cell = Cell(
             spec.slug,
             name,
-            method,
-            dataset,
+            str(method),
+            str(dataset),
             dict(zip(axes, levels, strict=True)),
             config.tier,
             hyper,
@@ -389,7 +393,8 @@ def _entry_fingerprint(code: Code, module: str, kinds: Iterable[str], cell: Cell
             entries.append((module, found))
         elif kind != "fit_many":
             raise UserError(
-                f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, which {cell.experiment} of paper.yaml "
+                f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, "
+                f"which {cell.experiment} of paper.yaml "
                 f"(method {cell.method}) needs"
             )
     return code.fingerprint(entries)
@@ -423,7 +428,8 @@ def _link_needs(cells: list[Cell], path: Path, experiments: dict[str, Experiment
             )
             if identity not in by_identity:
                 raise UserError(
-                    f"{path}: {cell.experiment} needs {' '.join(filter(None, identity))}, which is no cell of tier {config.tier}"
+                    f"{path}: {cell.experiment} needs {' '.join(filter(None, identity))}, "
+                    f"which is no cell of tier {config.tier}"
                 )
             linked[name] = by_identity[identity]
         cell.needs = linked
@@ -502,7 +508,8 @@ def _refuse_job_circles(edges: dict[str, set[str]], config: Config) -> None:
         if not ready:
             stuck = sorted(set(edges) - done)
             raise UserError(
-                f"config.yaml: bundle is {config.bundle!r}, which makes jobs wait for each other ({', '.join(stuck[:3])}); "
+                f"config.yaml: bundle is {config.bundle!r}, which makes jobs wait for each other "
+                f"({', '.join(stuck[:3])}); "
                 "use cell or run"
             )
         done.update(ready)
@@ -513,7 +520,7 @@ def _resources(spec: PaperSpec, experiment: ExperimentSpec, tier: str) -> Resour
 
 
 def read_costs(results_dir: Path) -> dict[str, float]:
-    """Median wall seconds of a run by ``tier/paper/experiment/method/dataset``, from earlier runs; empty when there are none."""
+    """Median wall seconds of a run by ``tier/paper/experiment/method/dataset``, from earlier runs."""
     try:
         return json.loads((results_dir / "costs.json").read_text())
     except (OSError, ValueError):

@@ -12,7 +12,7 @@ from claimbench.schema import FAILURES
 
 
 class Progress:
-    """Shared by all jobs of a tier through an append-only file, ``progress.log`` (run key, status, wall seconds a line).
+    """Shared by all jobs of a tier through an append-only file, ``progress.log``: run key, status, wall seconds.
 
     Quiet where nobody looks on (``CI`` is set): there only failures and every tenth part of the whole are printed.
     """

@@ -1,4 +1,4 @@
-"""Floors and ceilings: a method that is worse than its floor or better than its ceiling points at a fault, not at a finding."""
+"""Floors and ceilings: a method below its floor or above its ceiling points at a fault, not at a finding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def faults(experiments: dict[str, ExperimentSpec], runs: list[Row], metrics: lis
         metrics: rows of its ``metrics`` table.
 
     Returns:
-        One row a fault: experiment, method, dataset, setting, metric, value, control, limit, kind (``floor`` or ``ceiling``).
+        One row a fault: experiment, method, dataset, setting, metric, value, control, limit, kind (``floor`` or
+        ``ceiling``).
     """
     cell_of = {row["run_key"]: row for row in runs}
     values: dict[tuple[str, str, str, str, str], list[float]] = defaultdict(list)

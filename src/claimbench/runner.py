@@ -1,4 +1,4 @@
-"""Executes one job: the fits of its runs, or their scores. A failure is a record with a reason, never an end of the job."""
+"""Executes one job: the fits of its runs, or their scores. A failure is a record with a reason, not the job's end."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Runner:
         return self._manifest(job, "fit", {run.fit_key: statuses[run.fit_key] for run in job.runs}, job.fit_digest)
 
     def _groups(self, job: Job) -> Iterator[list[PlannedRun]]:
-        """Runs of one experiment, method and dataset together where the paper can fit several at once, else one by one."""
+        """Runs of one experiment, method and dataset together where the paper fits several at once, else single."""
         for _, runs in itertools.groupby(
             job.runs, lambda run: (run.cell.experiment, run.cell.method, run.cell.dataset)
         ):
@@ -297,7 +297,7 @@ class Runner:
 def _entry(module: ModuleType, cell: Cell, kind: str) -> Callable[..., Any] | None:
     for name in entry_names(cell, kind):
         if hasattr(module, name):
-            return getattr(module, name)  # type: ignore[no-any-return]
+            return getattr(module, name)
     return None
 
 

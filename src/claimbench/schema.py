@@ -1,7 +1,7 @@
 """Names and column types of every table ClaimBench writes, and of the words that have a fixed set.
 
-Tables are described as plain tuples here so that importing this module costs nothing; :func:`arrow_schema` turns one into a
-pyarrow schema.
+Tables are described as plain tuples here so that importing this module costs nothing; :func:`arrow_schema` turns one
+into a pyarrow schema.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def stream_seed(seed: int, name: str) -> int:
-    """A 63-bit seed for the stream ``name`` of run seed ``seed``: the first 8 bytes of sha256("seed/name"), top bit cleared.
+    """A 63-bit seed for the stream ``name`` of a run: the first 8 bytes of sha256("seed/name"), top bit cleared.
 
-    Streams of different names or seeds are independent for every practical purpose, and adding a stream changes no other.
+    Streams of different names or seeds are independent for every practical purpose, and adding a stream changes no
+    other.
     """
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1
 

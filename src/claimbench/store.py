@@ -1,8 +1,8 @@
 """The content-addressed store of results, and atomic file writes.
 
 A run lives in ``store/<paper>/<k2>/<fit key>/``: ``artifact.safetensors`` and ``artifact.json`` (what training left),
-``fit.json`` (written last: it exists only when the fit is complete) and ``score-<score code>.json``. Nothing here is a declared
-output of the workflow, so nothing here is deleted before a rerun.
+``fit.json`` (written last: it exists only when the fit is complete) and ``score-<score code>.json``. Nothing here is a
+declared output of the workflow, so nothing here is deleted before a rerun.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that takes its place when the block ends well, and is removed when it does not."""
+    """A temporary name beside ``path`` that takes its place when the block ends well, else it is removed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

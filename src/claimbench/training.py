@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 class Loop:
     """Steps ``0..total-1`` of a training phase, resumed from the run's checkpoint.
 
-    ``for step in Loop(run, "layer-1", total, net=net, adam=optimizer, order=generator): ...`` yields the steps still to do, checks the
-    budget before each, and saves everything given as keyword after a step when a checkpoint is due. Phases of one run have different
-    names; a phase that had ended is restored to its end and yields nothing.
+    ``for step in Loop(run, "layer-1", total, net=net, adam=optimizer, order=generator): ...`` yields the steps still to
+    do, checks the budget before each, and saves everything given as keyword after a step when a checkpoint is due.
+    Phases of one run have different names; a phase that had ended is restored to its end and yields nothing.
 
     Args:
         run: the run whose checkpoint and budget are used.
         phase: name of this phase, unique within the run.
         total: number of steps.
-        parts: modules and optimisers (anything with ``state_dict``/``load_state_dict``), torch generators, and plain dicts of tensors and
-            JSON values that the loop updates in place.
+        parts: modules and optimisers (anything with ``state_dict``/``load_state_dict``), torch generators, and plain
+            dicts of tensors and JSON values that the loop updates in place.
     """
 
     def __init__(self, run: Run, phase: str, total: int, **parts: Any) -> None:

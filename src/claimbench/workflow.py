@@ -41,7 +41,7 @@ class Workflow:
         self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
 
     def finished(self, cores: int | None) -> None:
-        """After a run of the workflow in which something was computed: how long it took from the start of this process."""
+        """After a workflow in which something was computed: how long it took from the start of this process."""
         import time
 
         import psutil
@@ -57,7 +57,7 @@ class Workflow:
         return self.plan.jobs[wildcards.job]
 
     def threads(self, wildcards: Any, cores: int | None) -> int:
-        """What a job's fit takes; an exclusive one (a timing experiment) takes every core, so that nothing runs beside it."""
+        """What a job's fit takes; an exclusive one (a timing experiment) takes every core and so runs alone."""
         job = self.job(wildcards)
         return max(cores or 1, job.resources.threads) if job.exclusive else job.resources.threads
 
@@ -100,8 +100,9 @@ class Workflow:
 def _remove_stale_locks(folder: Path) -> Any:
     """Remove what a killed Snakemake left locked, and return this process's own hold on the folder.
 
-    Snakemake's lock files outlive a kill -9. A lock of the operating system does not: whoever gets it knows that no other Snakemake of this
-    project works here, so that any lock file is stale. (Snakemake itself refuses a second process beside a living one.)
+    Snakemake's lock files outlive a kill -9. A lock of the operating system does not: whoever gets it knows that no
+    other Snakemake of this project works here, so that any lock file is stale. (Snakemake itself refuses a second
+    process beside a living one.)
     """
     import fcntl
 

@@ -196,6 +196,6 @@ def test_a_mutated_configuration_plans_or_says_one_sentence(paper: PaperFolder, 
     )
     try:
         json.dumps(changed)
-        paper.plan(**{key: value for key, value in changed.items()})
+        paper.plan(**changed)
     except UserError as error:
         assert "\n" not in str(error)

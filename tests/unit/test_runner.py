@@ -247,7 +247,11 @@ def test_a_method_that_reaches_for_test_labels_is_refused(paper: PaperFolder, at
     plan = paper.plan(seeds=1)
     rows = {row["method"]: row for row in steps.fit_and_score(plan, "toy-paper", "location")}
     assert rows["mean"]["status"] == "failed"
-    assert "LeakageError" in rows["mean"]["reason"] or "KeyError" in rows["mean"]["reason"] or "fit " in rows["mean"]["reason"]
+    assert (
+        "LeakageError" in rows["mean"]["reason"]
+        or "KeyError" in rows["mean"]["reason"]
+        or "fit " in rows["mean"]["reason"]
+    )
     assert rows["median"]["status"] == "done", "an honest method is not disturbed"
 
 
@@ -261,7 +265,9 @@ def test_score_is_given_the_test_labels(paper: PaperFolder) -> None:
     location["split"] = {"protocol": "kfold", "folds": 5}
     location["tiers"]["smoke"]["grid"] = [{"method": ["mean"], "dataset": ["sbm-120"]}]
     del changed["experiments"]["student"]
-    code = with_fit_mean("masked = int((data.arrays['y'][data.arrays['test_idx']] != -1).sum())\nreturn {'estimate': 1.0, 'seen': masked}")
+    code = with_fit_mean(
+        "masked = int((data.arrays['y'][data.arrays['test_idx']] != -1).sum())\nreturn {'estimate': 1.0, 'seen': masked}"
+    )
     code = code.replace(
         'return {"test/error": abs(artifact["estimate"] - run.h.shift)}',
         'return {"test/error": 0.0, "test/seen": artifact["seen"], "test/labels": float((data.arrays["test_y"] >= 0).sum())}',

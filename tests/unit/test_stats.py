@@ -44,7 +44,10 @@ def test_tost_rejects_at_the_margin_in_at_most_six_percent(n: int) -> None:
 
 def test_exact_sign_flip_by_brute_force() -> None:
     d = np.random.default_rng(2).normal(0.4, 1, 7)
-    count = sum(sum(s * v for s, v in zip(signs, d, strict=True)) >= d.sum() - 1e-12 for signs in itertools.product((1, -1), repeat=7))
+    count = sum(
+        sum(s * v for s, v in zip(signs, d, strict=True)) >= d.sum() - 1e-12
+        for signs in itertools.product((1, -1), repeat=7)
+    )
     assert stats.sign_flip(d) == pytest.approx(count / 2**7)
     assert stats.sign_flip(np.ones(5)) == pytest.approx(1 / 32)
 
