@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from claimbench.claim_schema import load_claims
 from claimbench.collect import read_published
 from claimbench.new_paper import new_paper
 from claimbench.plan import Cell, Plan, make_plan, setting_string
@@ -83,8 +84,6 @@ def test_has_its_files(paper: Paper) -> None:
 
 
 def test_claims_are_valid(paper: Paper) -> None:
-    from claimbench.claim_schema import load_claims
-
     claims = load_claims(paper.folder / "claims.yaml")
     ids = [claim.id for claim in claims]
     assert ids == [claim["id"] for claim in paper.claims]
