@@ -7,14 +7,14 @@ READY  := $(VENV)/.ready-$(EXTRAS)
 CORES  ?= all
 TIER   ?= laptop
 PYTEST ?= -q
-# More for Snakemake, for example: make ARGS="-n" or make ARGS="--config 'papers=[forward-gnn]'"
+# More for Snakemake's --config or after it, for example: make ARGS="'papers=[forward-gnn]' --dry-run"
 ARGS   ?=
 export PATH := $(BIN):$(PATH)
 
 .PHONY: run smoke install test ui report retry check format clean help
 
 run: $(READY)  ## install, run the laptop tier, print where the report is
-	@snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS); status=$$?; page=results/$(TIER)/report/index.html; \
+	@snakemake --cores $(CORES) --quiet host rules --config tier=$(TIER) $(ARGS); status=$$?; page=results/$(TIER)/report/index.html; \
 	    [ ! -f $$page ] || echo "report: $(CURDIR)/$$page   (make ui: the single runs)"; exit $$status
 
 smoke:  ## the same at the smoke tier
@@ -31,9 +31,8 @@ test: $(READY)  ## all tests
 ui: $(READY)  ## browse the runs in MLflow
 	@claimbench ui
 
-report: $(READY)  ## only what is missing of the report, and Snakemake's own report beside it
-	@$(MAKE) --no-print-directory run
-	@snakemake --cores 1 --config tier=$(TIER) --report results/$(TIER)/report/snakemake.html
+report: run  ## what is missing of the tier, and Snakemake's own report beside ours
+	@snakemake --cores 1 --quiet --config tier=$(TIER) $(ARGS) --report results/$(TIER)/report/snakemake.html
 	@echo "workflow: $(CURDIR)/results/$(TIER)/report/snakemake.html"
 
 retry: $(READY)  ## forget failed and skipped runs of the tier and try them again
