@@ -18,12 +18,15 @@ def error_by_method(tables: Tables) -> Figure:
     frame = tables.frame("estimation", "test/squared_error")
     figure = Figure(figsize=(4.5, 3), layout="constrained")
     axes = figure.subplots()
+    names: list[str] = []
     for position, (method, rows) in enumerate(frame.groupby("method")):
-        axes.plot([position] * len(rows), rows["value"], "o", alpha=0.6, label=str(method))
+        axes.plot([position] * len(rows), rows["value"], "o", alpha=0.6)
+        names.append(str(method))
     expected = tables.published.loc[tables.published["method"] == "least-squares", "value"]
     if len(expected):
         axes.axhline(expected.iloc[0], color="0.4", linestyle="--", label="least squares, expected (Section 1)")
-    axes.set(ylabel="squared error of the coefficients", xticks=[], ylim=(0, None))
+    axes.set(ylabel="squared error of the coefficients", xlim=(-0.5, len(names) - 0.5), ylim=(0, None))
+    axes.set_xticks(range(len(names)), names)
     axes.legend()
     return figure
 
