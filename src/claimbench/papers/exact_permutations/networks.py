@@ -1,0 +1,107 @@
+"""Finite-width two-layer ReLU networks, many at once on one device.
+
+Three trainings of the same task (the k basis vectors to their images):
+
+- ``readout``: only the second layer moves, solved exactly (the minimum-norm change of V that fits the training set);
+- ``ntk``: both layers, NTK parametrisation, full-batch gradient descent with step 1 / lambda_max of the limiting kernel;
+- ``official``: the released code's recipe: standard parametrisation, biases, one learning rate, 10,000 steps of full-batch SGD.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from claimbench.papers.exact_permutations import kernels
+
+
+def initial(models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """Standard normal W (models, width, k) and V (models, k, width), drawn on the CPU so that the device does not matter."""
+    w = torch.randn(models, width, k, generator=generator)
+    v = torch.randn(models, k, width, generator=generator)
+    return w.to(device), v.to(device)
+
+
+def train_readout(w: Tensor, v: Tensor, targets: Tensor) -> Tensor:
+    """Gradient flow of the second layer to its end: ``V + (Y - F) (R^T R)^{-1} R^T`` in the scaling of the network.
+
+    Args:
+        w: (models, width, k). v: (models, k, width).
+        targets: (k, k), column i the image of basis vector i.
+
+    Returns:
+        The trained second layer.
+    """
+    width, k = w.shape[1:]
+    features = torch.relu(w) / math.sqrt(width * k)
+    gram = features.mT @ features
+    residual = targets - v @ features
+    return v + torch.linalg.solve(gram, residual, left=False) @ features.mT
+
+
+def train_ntk(w: Tensor, v: Tensor, targets: Tensor, tolerance: float = 2e-5, most_steps: int = 1000) -> tuple[Tensor, Tensor, int, float]:
+    """Gradient descent on half the squared loss over both layers, step 1 / lambda_max of the limiting training Gram matrix.
+
+    Returns:
+        Both layers, the number of steps, and the largest residual left in any model.
+    """
+    width, k = w.shape[1:]
+    step = k / (1.0 - kernels.C + k * kernels.C)
+    w, v = w.clone(), v.clone()
+    scale = 1.0 / math.sqrt(width * k)
+    residual_max = math.inf
+    for done in range(most_steps):  # noqa: B007
+        features = torch.relu(w)  # training inputs are basis vectors: column i of W
+        residual = scale * (v @ features) - targets
+        if done % 10 == 0:
+            residual_max = float(residual.abs().max())
+            if residual_max < tolerance or not math.isfinite(residual_max):
+                break
+        gradient_w = (v.mT @ residual) * (w > 0)
+        v -= step * scale * (residual @ features.mT)
+        w -= step * scale * gradient_w
+    return w, v, done, residual_max
+
+
+def outputs(w: Tensor, v: Tensor, inputs: Tensor) -> Tensor:
+    """Network outputs, NTK parametrisation: (models, k, inputs).
+
+    Args:
+        inputs: (inputs, k).
+    """
+    width, k = w.shape[1:]
+    return v @ torch.relu(w @ inputs.T) / math.sqrt(width * k)
+
+
+def train_official(
+    models: int, width: int, targets: Tensor, test: Tensor, steps: int, learning_rate: float, generator: torch.Generator, device: str = "cpu"
+) -> Tensor:
+    """The released recipe (model.py, experiment.py): ``Linear -> ReLU -> Linear`` with biases, mean-squared error over batch and outputs.
+
+    Weights are N(0, 1 / fan_in), biases start at zero and are trained; full batch because the batch of 256 exceeds k.
+
+    Args:
+        targets: (k, k), column i the image of basis vector i.
+        test: (inputs, k).
+
+    Returns:
+        Test outputs (models, k, inputs).
+    """
+    k = targets.shape[0]
+    w = (torch.randn(models, width, k, generator=generator) / math.sqrt(k)).to(device)
+    v = (torch.randn(models, k, width, generator=generator) / math.sqrt(width)).to(device)
+    b = torch.zeros(models, width, 1, device=device)
+    a = torch.zeros(models, k, 1, device=device)
+    rate = learning_rate * 2.0 / k**2  # derivative of the mean over k x k entries
+    for _ in range(steps):
+        pre = w + b
+        hidden = torch.relu(pre)
+        residual = v @ hidden + a - targets
+        back = (v.mT @ residual) * (pre > 0)
+        v -= rate * (residual @ hidden.mT)
+        a -= rate * residual.sum(dim=2, keepdim=True)
+        w -= rate * back
+        b -= rate * back.sum(dim=2, keepdim=True)
+    return v @ torch.relu(w @ test.T + b) + a
