@@ -93,13 +93,13 @@ def score_finite_width(run: Run, artifact: dict[str, Any], data: None) -> dict[s
 
 
 def extrapolate(widths: Array, means: Array, errors: Array) -> tuple[float, float]:
-    """Weighted least squares of ``mean = limit + slope / width``: the limit and its standard error.
+    """Weighted least squares of ``mean = limit + a / width + b / width^2``: the limit and its standard error.
 
-    With one width only, the mean itself.
+    The correction of order (k / width)^2 is several standard errors at the smallest width, so a straight line would be biased. With fewer
+    than three widths the highest powers are left out.
     """
-    if len(widths) == 1:
-        return float(means[0]), float(errors[0])
-    design = np.stack([np.ones_like(widths), 1.0 / widths], axis=1) / errors[:, None]
+    powers = np.arange(min(3, len(widths)))
+    design = (widths[:, None] / widths.min()) ** -powers.astype(float) / errors[:, None]
     covariance = np.linalg.inv(design.T @ design)
     return float((covariance @ design.T @ (means / errors))[0]), float(math.sqrt(covariance[0, 0]))
 
