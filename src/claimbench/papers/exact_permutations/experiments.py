@@ -80,7 +80,7 @@ def score_finite_width(run: Run, artifact: dict[str, Any], data: None) -> dict[s
     for name, theory in (("on", float(moment.on)), ("off", float(moment.off))):
         values = artifact[name]
         means, errors = values.mean(axis=1), values.std(axis=1, ddof=1) / math.sqrt(values.shape[1])
-        estimate, error = extrapolate(widths, means, errors)
+        estimate, error = extrapolate(widths, means, errors, 0.5 if run.method == "ntk" else 1.0)
         metrics |= {f"test/mu_{name}": estimate, f"test/mu_{name}_theory": theory, f"test/mu_{name}_z": abs(estimate - theory) / error}
         metrics |= {f"test/mu_{name}_width_{int(width)}": mean for width, mean in zip(widths, means, strict=True)}
     square = artifact["square"][-1]
@@ -92,14 +92,15 @@ def score_finite_width(run: Run, artifact: dict[str, Any], data: None) -> dict[s
     return metrics
 
 
-def extrapolate(widths: Array, means: Array, errors: Array) -> tuple[float, float]:
-    """Weighted least squares of ``mean = limit + a / width + b / width^2``: the limit and its standard error.
+def extrapolate(widths: Array, means: Array, errors: Array, order: float) -> tuple[float, float]:
+    """Weighted least squares of ``mean = limit + a / width^order + b / width^(2 order)``: the limit and its standard error.
 
-    The correction of order (k / width)^2 is several standard errors at the smallest width, so a straight line would be biased. With fewer
-    than three widths the highest powers are left out.
+    ``order`` is 1 for readout training. It is 1/2 when the first layer learns too: the share of neurons whose sign at an input changes during
+    training is of order ``width^{-1/2}``, and the measured means approach the limit at that rate. With fewer than three widths the
+    highest powers are left out.
     """
-    powers = np.arange(min(3, len(widths)))
-    design = (widths[:, None] / widths.min()) ** -powers.astype(float) / errors[:, None]
+    powers = order * np.arange(min(3, len(widths)))
+    design = (widths[:, None] / widths.min()) ** -powers / errors[:, None]
     covariance = np.linalg.inv(design.T @ design)
     return float((covariance @ design.T @ (means / errors))[0]), float(math.sqrt(covariance[0, 0]))
 
