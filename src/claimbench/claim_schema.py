@@ -24,7 +24,7 @@ Choice = Any
 
 
 class Selector(Strict):
-    """Cells: what is not named matches everything; a list is a set of strata; ``{first: [...]}`` the first with results."""
+    """Cells: what is not named matches all; a list is a set of strata; ``{first: [...]}`` the first with results."""
 
     method: str | list[str] | First | None = None
     dataset: str | list[str] | First | None = None
@@ -71,9 +71,12 @@ class Claim(Strict):
     @model_validator(mode="after")
     def _complete(self) -> Claim:
         need = {
-            "value": ("experiment", "metric", "target"), "better": ("experiment", "metric", "a", "b"),
-            "ratio": ("experiment", "metric", "a", "b", "factor"), "trend": ("experiment", "metric", "x", "expect"),
-            "exact": ("experiment", "metric", "target"), "none": ("reason",),
+            "value": ("experiment", "metric", "target"),
+            "better": ("experiment", "metric", "a", "b"),
+            "ratio": ("experiment", "metric", "a", "b", "factor"),
+            "trend": ("experiment", "metric", "x", "expect"),
+            "exact": ("experiment", "metric", "target"),
+            "none": ("reason",),
         }[self.kind]
         for key in need:
             if getattr(self, key) in (None, ""):

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 MULTIPLIERS = tuple(float(2.0**e) for e in np.linspace(-2, 2, 9))
 _OPS: dict[str, Callable[[float, float], bool]] = {
-    "==": operator.eq, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
+    "==": operator.eq,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
 }
 Row = dict[str, Any]
 
@@ -36,10 +40,16 @@ class _Context:
 
 
 def judge(
-    claims: Iterable[Claim], frame: pd.DataFrame, published: pd.DataFrame, tier: str, tier_evidence: dict[str, str],
-    experiments: dict[str, Row], alpha: float = 0.05, margin_multiplier: float = 1.0,
+    claims: Iterable[Claim],
+    frame: pd.DataFrame,
+    published: pd.DataFrame,
+    tier: str,
+    tier_evidence: dict[str, str],
+    experiments: dict[str, Row],
+    alpha: float = 0.05,
+    margin_multiplier: float = 1.0,
 ) -> list[Row]:
-    """Verdicts, one row a claim (see ``schema.TABLES["verdicts"]``); p values are adjusted by Holm over the paper's claims.
+    """Verdicts, one row a claim (see ``schema.TABLES["verdicts"]``); p values are adjusted by Holm over the claims.
 
     Args:
         frame: measured runs: experiment, method, dataset, setting, seed, status, reason, split, metric, value.
@@ -102,10 +112,29 @@ def _text(level: Any) -> str:
 
 def _judge(claim: Claim, context: _Context) -> Row:
     row: Row = {
-        "claim_id": claim.id, "title": claim.title or claim.id, "text": claim.text, "headline": claim.headline, "kind": claim.kind,
-        "experiment": claim.experiment, "margin": None, "margin_reason": claim.margin_reason, "published": claim.published_note,
-        "measured": "", "n": None, "effect": "", "diff": None, "ci_low": None, "ci_high": None, "p": None, "p_adj": None,
-        "verdict": "not run", "evidence": "", "seeds_needed": None, "test": "", "source": claim.source, "reason": claim.reason,
+        "claim_id": claim.id,
+        "title": claim.title or claim.id,
+        "text": claim.text,
+        "headline": claim.headline,
+        "kind": claim.kind,
+        "experiment": claim.experiment,
+        "margin": None,
+        "margin_reason": claim.margin_reason,
+        "published": claim.published_note,
+        "measured": "",
+        "n": None,
+        "effect": "",
+        "diff": None,
+        "ci_low": None,
+        "ci_high": None,
+        "p": None,
+        "p_adj": None,
+        "verdict": "not run",
+        "evidence": "",
+        "seeds_needed": None,
+        "test": "",
+        "source": claim.source,
+        "reason": claim.reason,
         "note": claim.note,
     }
     if claim.kind == "none":
@@ -142,7 +171,9 @@ def _evidence(claim: Claim, found: list[pd.DataFrame], context: _Context) -> str
     order = ("proxy", "scaled", "full")
     base = claim.evidence.get(context.tier, context.tier_evidence[context.tier])  # type: ignore[call-overload]
     datasets = {name for part in found for name in part["dataset"]}
-    return min([base, *(claim.evidence_by_dataset[d] for d in datasets if d in claim.evidence_by_dataset)], key=order.index)
+    return min(
+        [base, *(claim.evidence_by_dataset[d] for d in datasets if d in claim.evidence_by_dataset)], key=order.index
+    )
 
 
 def _format(value: float, claim: Claim, context: _Context) -> str:
@@ -172,11 +203,17 @@ def _value(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
             row["reason"] = "published.csv has no row for this selection"
             return
         target = float(published["value"].mean())
-        if len(published) == 1 and published["spread_kind"].iloc[0] == "sd" and not math.isnan(float(published["n"].iloc[0] or math.nan)):
+        if (
+            len(published) == 1
+            and published["spread_kind"].iloc[0] == "sd"
+            and not math.isnan(float(published["n"].iloc[0] or math.nan))
+        ):
             other_sd, other_n = float(published["spread"].iloc[0]), int(published["n"].iloc[0])
     else:
         target = float(claim.target)  # type: ignore[arg-type]
-    margin = (claim.margin if claim.margin is not None else (claim.relative_margin or 0.0) * abs(target)) * context.multiplier
+    margin = (
+        claim.margin if claim.margin is not None else (claim.relative_margin or 0.0) * abs(target)
+    ) * context.multiplier
     row |= {"margin": margin, "n": per_seed.size, "published": row["published"] or _format(target, claim, context)}
     sd = float(per_seed.std(ddof=1)) if per_seed.size > 1 else 0.0
     row["measured"] = f"{_format(float(per_seed.mean()), claim, context)} ± {_format(sd, claim, context)}"
@@ -219,7 +256,9 @@ def _better(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, con
     if result.n < 2:
         row["verdict"] = "inconclusive"
     elif result.ci_low > margin and result.p <= context.alpha:
-        row["verdict"] = "exceeded" if advantage is not None and result.ci_low > advantage + abs(margin) > margin else "reproduced"
+        row["verdict"] = (
+            "exceeded" if advantage is not None and result.ci_low > advantage + abs(margin) > margin else "reproduced"
+        )
     elif result.ci_high < margin:
         row["verdict"] = "contradicted"
     else:
@@ -229,13 +268,14 @@ def _better(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, con
 
 
 def _pairs(claim: Claim, found: list[pd.DataFrame]) -> dict[str, np.ndarray[Any, Any]]:
-    """Stratum -> differences a - b over the seeds that both sides ran; strata are the datasets and setting axes that both sides vary."""
+    """Stratum -> differences a - b over the seeds that both sides ran; strata are what both sides vary alike."""
+
     def strata(part: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
         axes = [{**a, "dataset": d} for a, d in zip(part["axes"], part["dataset"], strict=True)]
         theirs = [{**a, "dataset": d} for a, d in zip(other["axes"], other["dataset"], strict=True)]
         keys = {k for k in set().union(*axes) if any(k in t for t in theirs)}
         shared = {k for k in keys if {a.get(k) for a in axes} & {t.get(k) for t in theirs}}
-        return [setting_string({k: a[k] for k in shared if k in a}) for a in axes]  # type: ignore[return-value]
+        return [setting_string({k: a[k] for k in shared if k in a}) for a in axes]
 
     a, b = found
     sides = []
@@ -250,8 +290,11 @@ def _ratio(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
     factor = float(claim.factor)  # type: ignore[arg-type]
     factor = 1 + (factor - 1) * context.multiplier if factor > 1 else factor
     sides = [part.groupby("seed")["value"].mean().to_numpy() for part in found]
-    result = stats.ratio_of_medians(*sides, factor, context.alpha)
-    row |= {"margin": factor, "measured": " / ".join(_format(float(np.median(s)) * scale, claim, context) for s in sides)}
+    result = stats.ratio_of_medians(sides[0], sides[1], factor, context.alpha)
+    row |= {
+        "margin": factor,
+        "measured": " / ".join(_format(float(np.median(s)) * scale, claim, context) for s in sides),
+    }
     _fill(row, result, "ratio")
     if result.n < 2:
         row["verdict"] = "inconclusive"
@@ -300,8 +343,11 @@ def _trend(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
 
 def _exact(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
     values = found[0]["value"].to_numpy(float) * scale
-    target = float(_published(claim, claim.select, context)["value"].mean()) if claim.target == "published" else float(claim.target)  # type: ignore[arg-type]
-    margin = (claim.margin if claim.margin is not None else (claim.relative_margin or 0.0) * abs(target)) * context.multiplier
+    given = _published(claim, claim.select, context)["value"].mean() if claim.target == "published" else claim.target
+    target = float(given)  # type: ignore[arg-type]
+    margin = (
+        claim.margin if claim.margin is not None else (claim.relative_margin or 0.0) * abs(target)
+    ) * context.multiplier
     if claim.op == "==":
         holds = np.abs(values - target) <= margin
         worst = values[np.argmax(np.abs(values - target))]
@@ -310,15 +356,25 @@ def _exact(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
         worst = values.max() if claim.op in ("<=", "<") else values.min()
     low, high = float(values.min()), float(values.max())
     row |= {
-        "margin": margin or None, "n": values.size, "published": row["published"] or f"{claim.op} {target:g}",
-        "measured": f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}", "test": "every value compared",
-        "effect": "worst value", "diff": float(worst), "verdict": "reproduced" if holds.all() else "contradicted",
+        "margin": margin or None,
+        "n": values.size,
+        "published": row["published"] or f"{claim.op} {target:g}",
+        "measured": f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}",
+        "test": "every value compared",
+        "effect": "worst value",
+        "diff": float(worst),
+        "verdict": "reproduced" if holds.all() else "contradicted",
     }
 
 
 def _fill(row: Row, result: stats.Estimate, effect: str) -> None:
     row |= {
-        "n": result.n, "effect": effect, "diff": result.effect, "ci_low": result.ci_low, "ci_high": result.ci_high, "p": result.p,
+        "n": result.n,
+        "effect": effect,
+        "diff": result.effect,
+        "ci_low": result.ci_low,
+        "ci_high": result.ci_high,
+        "p": result.p,
         "test": result.test,
     }
 
@@ -332,5 +388,9 @@ def _clean(row: Row) -> None:
 
 
 _KINDS: dict[str, Callable[[Claim, Row, list[Any], float, _Context], None]] = {
-    "value": _value, "better": _better, "ratio": _ratio, "trend": _trend, "exact": _exact,
+    "value": _value,
+    "better": _better,
+    "ratio": _ratio,
+    "trend": _trend,
+    "exact": _exact,
 }

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 #: Okabe and Ito's palette: distinguishable with every common colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE: dict[str, Any] = {
-    "figure.figsize": (6.4, 3.8), "figure.constrained_layout.use": True, "figure.dpi": 100, "font.size": 9,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False,
-    "svg.hashsalt": "claimbench", "svg.fonttype": "none",
+    "figure.figsize": (6.4, 3.8),
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "svg.hashsalt": "claimbench",
+    "svg.fonttype": "none",
 }
 
 
@@ -36,10 +44,15 @@ class Tables:
     def read(cls, folder: Path) -> Tables:
         import pandas as pd
 
-        return cls(*(pd.read_parquet(folder / f"{name}.parquet") for name in ("runs", "metrics", "curves", "published", "verdicts")))
+        return cls(
+            *(
+                pd.read_parquet(folder / f"{name}.parquet")
+                for name in ("runs", "metrics", "curves", "published", "verdicts")
+            )
+        )
 
     def frame(self, experiment: str, metric: str) -> pd.DataFrame:
-        """Measured values, tidy: method, dataset, seed, value, and one column per setting axis (numbers where they are numbers)."""
+        """Measured values, tidy: method, dataset, seed, value, one column per setting axis (numbers where possible)."""
         split, _, name = metric.partition("/")
         values = self.metrics[(self.metrics["split"] == split) & (self.metrics["metric"] == name)]
         joined = self.runs[self.runs["experiment"] == experiment].merge(values, on="run_key")
@@ -91,5 +104,7 @@ def draw(paper: PaperSpec, package_folder: Path, tier_dir: Path) -> list[str]:
                         figure.savefig(temporary, format=suffix, **options)
                 plt.close(figure)
         except Exception as error:  # a figure must not stop the tables and the other figures
-            faults.append(f"figure {name} of {paper.slug} was not drawn ({type(error).__name__}: {' '.join(str(error).split())})")
+            faults.append(
+                f"figure {name} of {paper.slug} was not drawn ({type(error).__name__}: {' '.join(str(error).split())})"
+            )
     return faults

@@ -1,14 +1,15 @@
 """Tests and intervals behind the verdicts: plain functions on numbers, deterministic, no tables.
 
-Every function returns an :class:`Estimate`. Bootstraps draw from a fixed stream, so equal input gives equal output bit for bit.
+Most return an :class:`Estimate`. Bootstraps draw from a fixed stream, so equal input gives equal output bit for bit.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,8 +70,9 @@ def wilcoxon(d: ArrayLike, margin: float = 0.0) -> float:
 def paired(strata: Sequence[ArrayLike], margin: float = 0.0, alpha: float = 0.05) -> Estimate:
     """Mean paired difference, strata of equal weight, against ``margin`` (one-sided p of "not more than margin").
 
-    With equally many pairs in every stratum the pairs of one seed are averaged first, because they share the seed's luck. Up to 4 units:
-    paired t test (an exact test of 4 units cannot reach 0.05); 5 to 12: exact sign flips; more: Wilcoxon. The interval is Student's.
+    With equally many pairs in every stratum the pairs of one seed are averaged first, because they share the seed's
+    luck. Up to 4 units: paired t test (an exact test of 4 units cannot reach 0.05); 5 to 12: exact sign flips; more:
+    Wilcoxon. The interval is Student's.
     """
     groups = [np.asarray(s, float) for s in strata]
     groups = [g for g in groups if g.size]
@@ -91,8 +93,19 @@ def paired(strata: Sequence[ArrayLike], margin: float = 0.0, alpha: float = 0.05
     return Estimate(base.effect, base.ci_low, base.ci_high, p, n, test)
 
 
-def tost(mean: float, sd: float, n: int, other: float, other_sd: float | None, other_n: int | None, margin: float, alpha: float = 0.05) -> Estimate:
-    """Two one-sided tests that two means differ by less than ``margin``: Welch's where the other side has a spread, else one-sample.
+def tost(
+    mean: float,
+    sd: float,
+    n: int,
+    other: float,
+    other_sd: float | None,
+    other_n: int | None,
+    margin: float,
+    alpha: float = 0.05,
+) -> Estimate:
+    """Two one-sided tests that two means differ by less than ``margin``.
+
+    Welch's where the other side has a spread, else one-sample.
 
     The interval is the 1 - 2 alpha one, which lies inside the margin exactly when the test rejects.
     """
@@ -111,8 +124,10 @@ def tost(mean: float, sd: float, n: int, other: float, other_sd: float | None, o
     return Estimate(diff, diff - half, diff + half, p, n, "Welch TOST" if welch else "one-sample TOST")
 
 
-def bootstrap(groups: Sequence[ArrayLike], statistic, alpha: float = 0.05) -> tuple[float, float, NDArray[np.float64]]:  # type: ignore[no-untyped-def]
-    """Percentile interval of ``statistic(resampled groups)``, each group resampled on its own; ``statistic`` is vectorised over rows."""
+def bootstrap(
+    groups: Sequence[ArrayLike], statistic: Callable[..., Any], alpha: float = 0.05
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Percentile interval and draws of ``statistic``, each group resampled on its own; it is vectorised over rows."""
     rng = _rng()
     draws = [np.asarray(g, float)[rng.integers(0, len(g), (RESAMPLES, len(g)))] for g in map(np.asarray, groups)]
     values = np.asarray(statistic(*draws), float)
@@ -128,7 +143,14 @@ def ratio_of_medians(a: ArrayLike, b: ArrayLike, factor: float, alpha: float = 0
     if n < 2:
         return Estimate(effect, math.nan, math.nan, math.nan, n, "none (one value)")
     low, high, values = bootstrap([a, b], lambda x, y: np.median(x, axis=1) / np.median(y, axis=1), alpha)
-    return Estimate(effect, low, high, float((np.sum(values <= factor) + 1) / (RESAMPLES + 1)), n, "bootstrap of the ratio of medians")
+    return Estimate(
+        effect,
+        low,
+        high,
+        float((np.sum(values <= factor) + 1) / (RESAMPLES + 1)),
+        n,
+        "bootstrap of the ratio of medians",
+    )
 
 
 def slopes(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
@@ -145,19 +167,19 @@ def kendall(x: ArrayLike, y: ArrayLike) -> float:
 
 def holm(p: Sequence[float]) -> list[float]:
     """Holm's adjusted p values; NaN stays NaN and does not count."""
-    p = np.asarray(p, float)
-    out = np.full(p.size, math.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
+    values = np.asarray(p, float)
+    adjusted = np.full(values.size, math.nan)
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known], kind="stable")]
     running = 0.0
     for rank, index in enumerate(order):
-        running = max(running, min(1.0, (order.size - rank) * p[index]))
-        out[index] = running
-    return out.tolist()
+        running = max(running, min(1.0, (order.size - rank) * float(values[index])))
+        adjusted[index] = running
+    return [float(value) for value in adjusted]
 
 
 def seeds_needed(gap: float, sd: float, n: int, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """Seeds with which a gap of this size and spread would be decided (normal approximation); None when the gap is nil."""
+    """Seeds that would decide a gap of this size and spread (normal approximation); None when the gap is nil."""
     if not gap or not math.isfinite(gap) or not math.isfinite(sd):
         return None
     z = float(st.norm.ppf(1 - alpha) + st.norm.ppf(power))

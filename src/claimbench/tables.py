@@ -27,7 +27,10 @@ def build(paper: PaperSpec, tier_dir: Path) -> list[Path]:
     import pyarrow.parquet as pq
 
     folder = tier_dir / "papers" / paper.slug
-    read = {name: pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("runs", "metrics", "published", "verdicts")}
+    read = {
+        name: pq.read_table(folder / f"{name}.parquet").to_pylist()
+        for name in ("runs", "metrics", "published", "verdicts")
+    }
     written = []
     for name, experiment in paper.experiments.items():
         rows = long_rows(name, experiment, read)
@@ -37,7 +40,10 @@ def build(paper: PaperSpec, tier_dir: Path) -> list[Path]:
         write_table(base.with_suffix(".parquet"), "tables", rows)
         grid = layout(experiment, rows)
         for suffix, text in (
-            (".csv", _csv(grid)), (".md", _markdown(experiment, grid)), (".tex", _latex(experiment, grid)), (".html", _html(experiment, grid)),
+            (".csv", _csv(grid)),
+            (".md", _markdown(experiment, grid)),
+            (".tex", _latex(experiment, grid)),
+            (".html", _html(experiment, grid)),
         ):
             store.write_bytes(base.with_suffix(suffix), text.encode())
         written.append(base.with_suffix(".parquet"))
@@ -53,8 +59,20 @@ def long_rows(name: str, experiment: ExperimentSpec, read: dict[str, list[Row]])
 
     def at(method: str, dataset: str, setting: str, metric: str) -> Row:
         empty = {
-            "experiment": name, "method": method, "dataset": dataset, "setting": setting, "metric": metric, "published": None,
-            "published_spread": None, "checked": None, "measured": None, "sd": None, "n": 0, "n_failed": 0, "status": "not run", "verdict": None,
+            "experiment": name,
+            "method": method,
+            "dataset": dataset,
+            "setting": setting,
+            "metric": metric,
+            "published": None,
+            "published_spread": None,
+            "checked": None,
+            "measured": None,
+            "sd": None,
+            "n": 0,
+            "n_failed": 0,
+            "status": "not run",
+            "verdict": None,
         }
         return cells.setdefault((metric, method, dataset, setting), empty)
 
@@ -138,7 +156,12 @@ def _csv(grid: list[list[str]]) -> str:
 def _blocks(grid: list[list[str]]) -> list[list[list[str]]]:
     blocks: list[list[list[str]]] = []
     for row in grid:
-        if "/" in row[0].split(" (")[0] and (not blocks or len(row) >= 1) and row[0].split(" (")[0].count("/") == 1 and "|" not in "".join(row[1:]):
+        if (
+            "/" in row[0].split(" (")[0]
+            and (not blocks or len(row) >= 1)
+            and row[0].split(" (")[0].count("/") == 1
+            and "|" not in "".join(row[1:])
+        ):
             blocks.append([])
         blocks[-1].append(row)
     return blocks
@@ -153,8 +176,21 @@ def _markdown(experiment: ExperimentSpec, grid: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-_TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        "\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--", "|": r"\textbar{}"}
+_TEX = {
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "|": r"\textbar{}",
+}
 
 
 def _latex(experiment: ExperimentSpec, grid: list[list[str]]) -> str:
@@ -163,7 +199,11 @@ def _latex(experiment: ExperimentSpec, grid: list[list[str]]) -> str:
 
     lines = []
     for block in _blocks(grid):
-        lines += [r"\begin{tabular}{l" + "r" * (len(block[0]) - 1) + "}", r"\hline", " & ".join(map(safe, block[0])) + r" \\ \hline"]
+        lines += [
+            r"\begin{tabular}{l" + "r" * (len(block[0]) - 1) + "}",
+            r"\hline",
+            " & ".join(map(safe, block[0])) + r" \\ \hline",
+        ]
         lines += [" & ".join(map(safe, row)) + r" \\" for row in block[1:]] + [r"\hline", r"\end{tabular}", ""]
     return f"% {experiment.title}\n" + "\n".join(lines)
 

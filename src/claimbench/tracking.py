@@ -1,4 +1,4 @@
-"""Import finished runs into MLflow. Jobs never talk to MLflow; this step catches up with whatever is missing, as often as it is called."""
+"""Import finished runs into MLflow. Jobs never talk to MLflow; this step catches up with whatever is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _METRICS_A_CALL = 1000
 _QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 
@@ -48,16 +50,23 @@ def track(plan: Plan) -> str:
     from mlflow import MlflowClient
 
     uri = default_uri(plan.config)
-    read = {name: pq.read_table(plan.tier_dir / f"{name}.parquet").to_pylist() for name in ("runs", "metrics", "curves", "verdicts")}
+    read = {
+        name: pq.read_table(plan.tier_dir / f"{name}.parquet").to_pylist()
+        for name in ("runs", "metrics", "curves", "verdicts")
+    }
     if not uri.startswith(("http", "sqlite", "postgresql", "mysql")):
-        raise UserError(f"config.yaml: tracking.uri is {uri!r}; it must be an http address of a server or a database uri")
+        raise UserError(
+            f"config.yaml: tracking.uri is {uri!r}; it must be an http address of a server or a database uri"
+        )
     with _alone(Path(plan.config.results_dir) / ".tracking.lock"):
         try:
             client = MlflowClient(tracking_uri=uri)
             new, replaced, kept = _import(client, plan, read)
         except Exception as error:
             text = " ".join(str(error).split())[:300]
-            raise UserError(f"tracking store {uri} cannot be used now ({text}); the runs are safe, the next run imports them") from error
+            raise UserError(
+                f"tracking store {uri} cannot be used now ({text}); the runs are safe, the next run imports them"
+            ) from error
     return f"MLflow: {new} runs imported, {replaced} replaced, {kept} there already; `claimbench ui` shows them"
 
 
@@ -79,7 +88,9 @@ def _import(client: MlflowClient, plan: Plan, read: dict[str, list[dict[str, Any
         have = _known(client, experiment)
         for row in runs:
             said = verdicts[paper, row["experiment"]]
-            content = digest([row["run_key"], row["status"], row["reason"], row["started_utc"], sorted(values[row["run_key"]]), said])
+            content = digest(
+                [row["run_key"], row["status"], row["reason"], row["started_utc"], sorted(values[row["run_key"]]), said]
+            )
             if row["run_key"] in have:
                 run_id, known = have[row["run_key"]]
                 if known == content:
@@ -90,16 +101,30 @@ def _import(client: MlflowClient, plan: Plan, read: dict[str, list[dict[str, Any
             else:
                 new += 1
             start = int(datetime.fromisoformat(row["started_utc"]).timestamp() * 1000) if row["started_utc"] else 0
-            name = " ".join(filter(None, (row["experiment"], row["method"], row["dataset"], row["setting"], f"s{row['seed']}")))
+            name = " ".join(
+                filter(None, (row["experiment"], row["method"], row["dataset"], row["setting"], f"s{row['seed']}"))
+            )
             run = client.create_run(experiment, start_time=start, run_name=name)
             tags = {
-                "run_key": row["run_key"], "content": content, "paper": paper, "experiment": row["experiment"], "tier": row["tier"],
-                "status": row["status"], "reason": row["reason"], "verdicts": "; ".join(said), "git_commit": row["git_commit"] or "",
-                "code_fp": row["code_fp"], "data_fp": row["data_fp"], "device": row["device_name"] or "",
+                "run_key": row["run_key"],
+                "content": content,
+                "paper": paper,
+                "experiment": row["experiment"],
+                "tier": row["tier"],
+                "status": row["status"],
+                "reason": row["reason"],
+                "verdicts": "; ".join(said),
+                "git_commit": row["git_commit"] or "",
+                "code_fp": row["code_fp"],
+                "data_fp": row["data_fp"],
+                "device": row["device_name"] or "",
             }
             config = json.loads(row["config_json"])
             params = {
-                "method": row["method"], "dataset": row["dataset"], "setting": row["setting"], "seed": row["seed"],
+                "method": row["method"],
+                "dataset": row["dataset"],
+                "setting": row["setting"],
+                "seed": row["seed"],
                 **{f"hyper.{key}": value for key, value in config["hyper"].items()},
             }
             metrics = [Metric(_metric_name(n), v, start, int(s)) for n, s, v in values[row["run_key"]]]
@@ -155,7 +180,10 @@ def _dataset_input(client: MlflowClient, run_id: str, row: dict[str, Any]) -> No
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(
-        name=row["dataset"], digest=row["data_fp"][:8], source_type="claimbench", source=json.dumps({"registry": row["dataset"]})
+        name=row["dataset"],
+        digest=row["data_fp"][:8],
+        source_type="claimbench",
+        source=json.dumps({"registry": row["dataset"]}),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
@@ -170,7 +198,7 @@ class _alone:
         import fcntl
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = open(self.path, "w")  # noqa: SIM115
+        self.file = open(self.path, "w")
         fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
@@ -188,10 +216,21 @@ def ui(config: Config, port: int) -> int:
     os.environ.update(_QUIET)
     for experiment in MlflowClient(tracking_uri=uri).search_experiments():
         if experiment.name != "Default":
-            print(f"{experiment.name}: http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning")
+            print(
+                f"{experiment.name}: http://127.0.0.1:{port}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+            )
     command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
     ]
     return subprocess.call(command)
-
-

@@ -18,8 +18,12 @@ from claimbench.spec import load_config
 @pytest.mark.parametrize(
     ("kernel", "k", "on", "off", "variance"),
     [
-        ("readout", 5, 0.6017, -0.03954, 0.012877), ("readout", 10, 0.6179, -0.02326, 0.006282), ("readout", 30, 0.6324, -0.00879, 0.002047),
-        ("ntk", 5, 0.5606, -0.01464, 0.013235), ("ntk", 20, 0.5693, -0.00595, 0.003224), ("ntk", 100, 0.5738, -0.00143, 0.000637),
+        ("readout", 5, 0.6017, -0.03954, 0.012877),
+        ("readout", 10, 0.6179, -0.02326, 0.006282),
+        ("readout", 30, 0.6324, -0.00879, 0.002047),
+        ("ntk", 5, 0.5606, -0.01464, 0.013235),
+        ("ntk", 20, 0.5693, -0.00595, 0.003224),
+        ("ntk", 100, 0.5738, -0.00143, 0.000637),
     ],
 )
 def test_reference_values(kernel: str, k: int, on: float, off: float, variance: float) -> None:
@@ -63,7 +67,9 @@ def test_training_inputs_are_learnt_exactly() -> None:
     assert (float(moment.on), float(moment.off), float(moment.variance)) == pytest.approx((1.0, 0.0, 0.0), abs=1e-12)
 
 
-@pytest.mark.parametrize(("kernel", "sizes"), [("readout", {10: 57, 30: 190, 320: 2859}), ("ntk", {10: 332, 30: 840, 320: 10757})])
+@pytest.mark.parametrize(
+    ("kernel", "sizes"), [("readout", {10: 57, 30: 190, 320: 2859}), ("ntk", {10: 332, 30: 840, 320: 10757})]
+)
 def test_predicted_n90(kernel: str, sizes: dict[int, int]) -> None:
     assert {k: round(ensemble.size_for(kernel, k)) for k in sizes} == sizes
 
@@ -141,8 +147,12 @@ def judged(tmp_path: Path, sabotage: str, experiment: str, tier: str, **hyper: o
     config = load_config(
         None,
         {
-            "tier": tier, "papers": ["exact-permutations"], "experiments": {"exact-permutations": [experiment]}, "seeds": 1,
-            "results_dir": str(tmp_path / sabotage), "data_dir": str(tmp_path / "data"),
+            "tier": tier,
+            "papers": ["exact-permutations"],
+            "experiments": {"exact-permutations": [experiment]},
+            "seeds": 1,
+            "results_dir": str(tmp_path / sabotage),
+            "data_dir": str(tmp_path / "data"),
             "overrides": {"exact-permutations": {experiment: {"hyper": {"sabotage": sabotage, **hyper}}}},
         },
     )

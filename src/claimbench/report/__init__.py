@@ -15,23 +15,39 @@ Row = dict[str, Any]
 
 
 def build(plan: Plan) -> Path:
-    """Write ``report/index.html`` of the tier and return its path. Everything is inline; nothing is fetched when it is opened."""
+    """Write ``report/index.html`` of the tier and return its path. Everything is inline: opening it fetches nothing."""
     import jinja2
     import pyarrow.parquet as pq
 
     tier = plan.tier_dir
-    read = {name: pq.read_table(tier / f"{name}.parquet").to_pylist() for name in ("runs", "metrics", "verdicts", "margins")}
+    read = {
+        name: pq.read_table(tier / f"{name}.parquet").to_pylist() for name in ("runs", "metrics", "verdicts", "margins")
+    }
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["g"] = lambda value: "" if value is None else f"{value:.4g}"
     papers = [_paper(plan, slug, read) for slug in plan.papers]
-    inline = {name: jinja2.utils.markupsafe.Markup((Path(__file__).parent / name).read_text()) for name in ("style.css", "script.js")}
+    inline = {
+        name: jinja2.utils.markupsafe.Markup((Path(__file__).parent / name).read_text())
+        for name in ("style.css", "script.js")
+    }
     page = environment.get_template("page.html.j2").render(
-        papers=papers, tier=plan.config.tier, verdict_words=VERDICTS, style=inline["style.css"], script=inline["script.js"],
-        verdicts=[_claim(row) for row in read["verdicts"]], margins=_margins(read["margins"]), runs=_runs(read),
-        costs=_costs(read["runs"]), environment=_environment(read["runs"]), qc=store.read_json(tier / "qc.json") or [],
+        papers=papers,
+        tier=plan.config.tier,
+        verdict_words=VERDICTS,
+        style=inline["style.css"],
+        script=inline["script.js"],
+        verdicts=[_claim(row) for row in read["verdicts"]],
+        margins=_margins(read["margins"]),
+        runs=_runs(read),
+        costs=_costs(read["runs"]),
+        environment=_environment(read["runs"]),
+        qc=store.read_json(tier / "qc.json") or [],
         totals=Counter(row["verdict"] for row in read["verdicts"]),
     )
     path = tier / "report" / "index.html"
@@ -44,7 +60,11 @@ def _paper(plan: Plan, slug: str, read: dict[str, list[Row]]) -> Row:
 
     spec = plan.papers[slug]
     folder = plan.tier_dir / "papers" / slug
-    tables = [Markup((folder / "tables" / f"{name}.html").read_text()) for name in spec.experiments if (folder / "tables" / f"{name}.html").is_file()]
+    tables = [
+        Markup((folder / "tables" / f"{name}.html").read_text())
+        for name in spec.experiments
+        if (folder / "tables" / f"{name}.html").is_file()
+    ]
     figures = []
     for path in sorted((folder / "figures").glob("*.svg")):
         text = path.read_text()
@@ -74,8 +94,23 @@ def _claim(row: Row) -> Row:
     def at(value: float | None) -> float | None:
         return None if value is None else round(4 + 92 * (value - low) / span, 2)
 
-    edges = [at(margin), at(-margin)] if margin is not None and row["kind"] == "value" else [at(margin)] if margin is not None else []
-    return {**row, "plot": {"low": at(row["ci_low"]), "high": at(row["ci_high"]), "mid": at(row["diff"]), "zero": at(0.0), "edges": edges}}
+    edges = (
+        [at(margin), at(-margin)]
+        if margin is not None and row["kind"] == "value"
+        else [at(margin)]
+        if margin is not None
+        else []
+    )
+    return {
+        **row,
+        "plot": {
+            "low": at(row["ci_low"]),
+            "high": at(row["ci_high"]),
+            "mid": at(row["diff"]),
+            "zero": at(0.0),
+            "edges": edges,
+        },
+    }
 
 
 def _margins(rows: list[Row]) -> list[Row]:
@@ -101,8 +136,12 @@ def _costs(runs: list[Row]) -> list[Row]:
         groups[row["paper"], row["experiment"]].append(row)
     return [
         {
-            "paper": paper, "experiment": experiment, "runs": len(rows), "cpu_s": sum(r["cpu_s"] or 0 for r in rows),
-            "wall_s": sum(r["wall_s"] or 0 for r in rows), "peak_rss_mb": max((r["peak_rss_mb"] or 0 for r in rows), default=0),
+            "paper": paper,
+            "experiment": experiment,
+            "runs": len(rows),
+            "cpu_s": sum(r["cpu_s"] or 0 for r in rows),
+            "wall_s": sum(r["wall_s"] or 0 for r in rows),
+            "peak_rss_mb": max((r["peak_rss_mb"] or 0 for r in rows), default=0),
         }
         for (paper, experiment), rows in groups.items()
     ]
@@ -110,4 +149,7 @@ def _costs(runs: list[Row]) -> list[Row]:
 
 def _environment(runs: list[Row]) -> list[tuple[str, str]]:
     names = ("git_commit", "git_dirty", "host", "device_name", "python", "torch", "cuda")
-    return [(name.replace("_", " "), ", ".join(sorted({str(r[name]) for r in runs if r[name] is not None}))) for name in names]
+    return [
+        (name.replace("_", " "), ", ".join(sorted({str(r[name]) for r in runs if r[name] is not None})))
+        for name in names
+    ]

@@ -1,6 +1,8 @@
-"""How many networks an ensemble needs: closed forms, and exact simulation of the Gaussian process on many inputs at once."""
+"""How many networks an ensemble needs: closed forms, and exact simulation of the Gaussian process."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,14 +49,16 @@ def size_for_all(kernel: str, k: int, probability: float = 0.9) -> float:
     return _root(lambda size: 1.0 - probability - union_failure(kernel, k, size))
 
 
-def _root(function) -> float:  # type: ignore[no-untyped-def]
+def _root(function: Callable[[float], float]) -> float:
     high = 2.0
     while function(high) < 0:
         high *= 2.0
     return float(optimize.brentq(function, high / 2.0 if high > 2.0 else 1e-9, high, rtol=1e-10))
 
 
-def simulate_accuracy(kernel: str, inputs: Array, sizes: ArrayLike, repeats: int, rng: np.random.Generator, weights: Array | None = None) -> Array:
+def simulate_accuracy(
+    kernel: str, inputs: Array, sizes: ArrayLike, repeats: int, rng: np.random.Generator, weights: Array | None = None
+) -> Array:
     """Accuracy on ``inputs`` of ensembles of growing size, drawn from the exact Gaussian process.
 
     The sum of the networks between two sizes is one Gaussian draw, so only as many draws as sizes are made.

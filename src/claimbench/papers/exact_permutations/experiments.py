@@ -25,14 +25,15 @@ def predicted_kernel(run: Run) -> str:
     return "readout" if run.method == "official" else run.method
 
 
-# ---- E1: finite width against the closed form --------------------------------------------------------------------------
+# ---- E1: finite width against the closed form ------------------------------------------------------------------------
 
 
 def fit_finite_width(run: Run, data: None) -> dict[str, Any]:
     """Train many independent networks of each width; keep what each puts out on all inputs with two ones.
 
-    ``on`` and ``off`` (widths, models): outputs averaged over inputs and over active or inactive bits. ``one`` (widths, models): one
-    output bit at one input. ``square`` (widths, models): squared deviation from the closed-form mean, averaged over inputs and bits.
+    ``on`` and ``off`` (widths, models): outputs averaged over inputs and over active or inactive bits. ``one`` (widths,
+    models): one output bit at one input. ``square`` (widths, models): squared deviation from the closed-form mean,
+    averaged over inputs and bits.
     """
     import torch
 
@@ -81,11 +82,17 @@ def score_finite_width(run: Run, artifact: dict[str, Any], data: None) -> dict[s
         values = artifact[name]
         means, errors = values.mean(axis=1), values.std(axis=1, ddof=1) / math.sqrt(values.shape[1])
         estimate, error = extrapolate(widths, means, errors, 0.5 if run.method == "ntk" else 1.0)
-        metrics |= {f"test/mu_{name}": estimate, f"test/mu_{name}_theory": theory, f"test/mu_{name}_z": abs(estimate - theory) / error}
+        metrics |= {
+            f"test/mu_{name}": estimate,
+            f"test/mu_{name}_theory": theory,
+            f"test/mu_{name}_z": abs(estimate - theory) / error,
+        }
         metrics |= {f"test/mu_{name}_width_{int(width)}": mean for width, mean in zip(widths, means, strict=True)}
     square = artifact["square"][-1]
     metrics["test/variance_ratio"] = float(square.mean() / moment.variance)
-    metrics["test/variance_z"] = abs(float(square.mean() - moment.variance)) / float(square.std(ddof=1) / math.sqrt(square.size))
+    metrics["test/variance_z"] = abs(float(square.mean() - moment.variance)) / float(
+        square.std(ddof=1) / math.sqrt(square.size)
+    )
     one = artifact["one"][-1]
     metrics["test/skew_z"] = abs(float(stats.skewtest(one).statistic))
     metrics["test/kurtosis_z"] = abs(float(stats.kurtosistest(one).statistic))
@@ -93,11 +100,11 @@ def score_finite_width(run: Run, artifact: dict[str, Any], data: None) -> dict[s
 
 
 def extrapolate(widths: Array, means: Array, errors: Array, order: float) -> tuple[float, float]:
-    """Weighted least squares of ``mean = limit + a / width^order + b / width^(2 order)``: the limit and its standard error.
+    """Weighted least squares of ``mean = limit + a / width^order + b / width^(2 order)``: limit and standard error.
 
-    ``order`` is 1 for readout training. It is 1/2 when the first layer learns too: the share of neurons whose sign at an input changes during
-    training is of order ``width^{-1/2}``, and the measured means approach the limit at that rate. With fewer than three widths the
-    highest powers are left out.
+    ``order`` is 1 for readout training. It is 1/2 when the first layer learns too: the share of neurons whose sign at
+    an input changes during training is of order ``width^{-1/2}``, and the measured means approach the limit at that
+    rate. With fewer than three widths the highest powers are left out.
     """
     powers = order * np.arange(min(3, len(widths)))
     design = (widths[:, None] / widths.min()) ** -powers / errors[:, None]
@@ -105,7 +112,7 @@ def extrapolate(widths: Array, means: Array, errors: Array, order: float) -> tup
     return float((covariance @ design.T @ (means / errors))[0]), float(math.sqrt(covariance[0, 0]))
 
 
-# ---- E2: signs for every input -----------------------------------------------------------------------------------------
+# ---- E2: signs for every input ---------------------------------------------------------------------------------------
 
 
 def fit_sign_exhaustive(run: Run, data: None) -> dict[str, Any]:
@@ -114,7 +121,7 @@ def fit_sign_exhaustive(run: Run, data: None) -> dict[str, Any]:
 
 
 def score_sign_exhaustive(run: Run, artifact: dict[str, Any], data: None) -> dict[str, float]:
-    """Count the (k, m) with a wrong sign of the mean: on must be positive, off negative (zero at m = 1, the training inputs)."""
+    """Count the (k, m) with a wrong sign of the mean: on must be positive, off negative (zero at m = 1)."""
     wrong = checked = 0
     margin = math.inf
     for k in artifact["lengths"]:
@@ -123,16 +130,21 @@ def score_sign_exhaustive(run: Run, artifact: dict[str, Any], data: None) -> dic
         wrong += int(np.sum(moment.on <= 0)) + int(np.sum(moment.off[1:-1] >= 0)) + int(abs(moment.off[0]) > 1e-9)
         margin = min(margin, float(np.min(-moment.off[1:-1], initial=math.inf)) * float(k))
         checked += k
-    return {"test/sign_violations": float(wrong), "test/inputs_checked": float(checked), "test/smallest_k_mu_off": margin}
+    return {
+        "test/sign_violations": float(wrong),
+        "test/inputs_checked": float(checked),
+        "test/smallest_k_mu_off": margin,
+    }
 
 
-# ---- E3: ensembles of trained networks (Figure 1) ----------------------------------------------------------------------
+# ---- E3: ensembles of trained networks (Figure 1) --------------------------------------------------------------------
 
 
 def fit_ensemble(run: Run, data: None) -> dict[str, Any]:
     """Train ``models`` networks on a random permutation and keep the sign of the running mean after each.
 
-    ``signs``: packed bits of (models, inputs, k), inputs being all pairs of ones. ``permutation``: (k,) image of every position.
+    ``signs``: packed bits of (models, inputs, k), inputs being all pairs of ones. ``permutation``: (k,) image of every
+    position.
     """
     import torch
 
@@ -146,14 +158,19 @@ def fit_ensemble(run: Run, data: None) -> dict[str, Any]:
     inputs = torch.tensor(kernels.pair_inputs(k), dtype=torch.float32, device=run.device)
     total = torch.zeros(k, len(inputs), dtype=torch.float64, device=run.device)
     generator = run.torch_generator("init")
-    models = min(run.h.most_models, math.ceil(run.h.models_factor * ensemble.size_for("ntk" if run.method == "ntk" else "readout", k)))
+    models = min(
+        run.h.most_models,
+        math.ceil(run.h.models_factor * ensemble.size_for("ntk" if run.method == "ntk" else "readout", k)),
+    )
     batch = max(1, run.h.batch_floats // (width * max(k, len(inputs))))
     signs = []
     for first in range(0, models, batch):
         run.alive()
         n = min(batch, models - first)
         if run.method == "official":
-            out = networks.train_official(n, width, targets, inputs, run.h.steps, run.h.learning_rate, generator, run.device)
+            out = networks.train_official(
+                n, width, targets, inputs, run.h.steps, run.h.learning_rate, generator, run.device
+            )
         else:
             w, v = networks.initial(n, width, k, generator, run.device)
             if run.method == "ntk":
@@ -197,7 +214,11 @@ def score_ensemble(run: Run, artifact: dict[str, Any], data: None) -> dict[str, 
         bound = published_bound().get(k)
         if bound is not None:
             metrics["test/bound_over_N90"] = bound / first
-    metrics |= {f"test/accuracy_{size}": float(accuracy[size - 1]) for size in (50, 100, 150, 200, 250, 300) if size <= len(accuracy)}
+    metrics |= {
+        f"test/accuracy_{size}": float(accuracy[size - 1])
+        for size in (50, 100, 150, 200, 250, 300)
+        if size <= len(accuracy)
+    }
     metrics |= _against_band(run, kernel, inputs, weights, accuracy)
     return metrics
 
@@ -205,8 +226,8 @@ def score_ensemble(run: Run, artifact: dict[str, Any], data: None) -> dict[str, 
 def _against_band(run: Run, kernel: str, inputs: Array, weights: Array, accuracy: Array) -> dict[str, float]:
     """How the measured curve lies in the joint simulation of the closed form.
 
-    ``curve_z``: the mean deviation over the curve in standard deviations of the same mean among simulated curves. ``outside_band``: share
-    of sizes at which the measured accuracy is outside the pointwise 95 % band.
+    ``curve_z``: the mean deviation over the curve in standard deviations of the same mean among simulated curves.
+    ``outside_band``: share of sizes at which the measured accuracy is outside the pointwise 95 % band.
     """
     sizes = np.unique(np.linspace(1, len(accuracy), run.h.band_sizes).astype(int))
     curves = ensemble.simulate_accuracy(kernel, inputs, sizes, run.h.band_repeats, run.rng("band"), weights)
@@ -217,10 +238,13 @@ def _against_band(run: Run, kernel: str, inputs: Array, weights: Array, accuracy
     measured = accuracy[sizes - 1]
     average = curves.mean(axis=1)
     z = (measured.mean() - average.mean()) / max(float(average.std(ddof=1)), 1e-12)
-    return {"test/curve_z": abs(float(z)), "test/outside_band": float(np.mean((measured < low - 1e-12) | (measured > high + 1e-12)))}
+    return {
+        "test/curve_z": abs(float(z)),
+        "test/outside_band": float(np.mean((measured < low - 1e-12) | (measured > high + 1e-12))),
+    }
 
 
-# ---- E4: one input, k log k --------------------------------------------------------------------------------------------
+# ---- E4: one input, k log k ------------------------------------------------------------------------------------------
 
 
 def fit_k_log_k(run: Run, data: None) -> dict[str, Any]:
@@ -244,7 +268,7 @@ def score_k_log_k(run: Run, artifact: dict[str, Any], data: None) -> dict[str, f
     }
 
 
-# ---- E5: all inputs at once --------------------------------------------------------------------------------------------
+# ---- E5: all inputs at once ------------------------------------------------------------------------------------------
 
 
 def fit_all_inputs(run: Run, data: None) -> dict[str, Any]:
@@ -255,7 +279,9 @@ def fit_all_inputs(run: Run, data: None) -> dict[str, Any]:
         predicted = ensemble.size_for_all(run.method, k)
         sizes = np.unique(np.linspace(0.1, 1.6, run.h.grid_sizes) * predicted)
         inputs = kernels.nonzero_inputs(k)
-        inputs = inputs[(inputs > 0).sum(axis=1) > 1]  # a training input has mean exactly zero at its off bits: no sign to test
+        inputs = inputs[
+            (inputs > 0).sum(axis=1) > 1
+        ]  # a training input has mean exactly zero at its off bits: no sign to test
         curves = ensemble.simulate_accuracy(run.method, inputs, sizes, run.h.repeats, run.rng(f"all-{k}"))
         # perfect at this size, share of the repetitions: the size where it passes 0.9
         share = (curves >= 1.0).mean(axis=0)
@@ -281,11 +307,12 @@ def score_all_inputs(run: Run, artifact: dict[str, Any], data: None) -> dict[str
     return metrics
 
 
-# ---- E6: which kernel the published curve follows ----------------------------------------------------------------------
+# ---- E6: which kernel the published curve follows --------------------------------------------------------------------
 
 
 def fit_which_kernel(run: Run, data: None) -> dict[str, Any]:
-    """Sampling distribution of log(N90 / prediction) in one run of the published protocol, by joint simulation at every k."""
+    """Sampling distribution of log(N90 / prediction) in one run of the published protocol, by joint simulation at every
+    k."""
     lengths = list(range(run.h.first_k, run.h.last_k + 1, run.h.k_step))
     kernel = predicted_kernel(run)
     found = {"mean": [], "sd": [], "predicted": []}  # type: dict[str, list[float]]
@@ -308,7 +335,7 @@ def fit_which_kernel(run: Run, data: None) -> dict[str, Any]:
 
 
 def score_which_kernel(run: Run, artifact: dict[str, Any], data: None) -> dict[str, float]:
-    """The published N90 of k = 10..30 against the prediction: mean ratio, and z of the mean log ratio less its sampling bias."""
+    """The published N90 of k = 10..30 against the prediction: mean ratio, z of the mean log ratio less its bias."""
     published = published_n90()
     values = np.array([published[int(k)] for k in artifact["k"]])
     log_ratio = np.log(values / artifact["predicted"])

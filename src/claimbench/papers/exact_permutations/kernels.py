@@ -1,11 +1,11 @@
-"""Closed forms of the infinite-width limit: the trained two-layer ReLU network is a Gaussian process with this mean and variance.
+"""Closed forms of the infinite-width limit: the trained network is a Gaussian process with this mean and variance.
 
-Network (NTK parametrisation, Section 3): ``f(x) = n^{-1/2} V relu(k^{-1/2} W x)`` with standard normal W (n x k) and V (k x n). Inputs are
-the k basis vectors for training and unit vectors with m equal ones for testing. Kernels are given without their common factor
-1/k, which cancels in the mean and multiplies the variance.
+Network (NTK parametrisation, Section 3): ``f(x) = n^{-1/2} V relu(k^{-1/2} W x)`` with standard normal W (n x k) and V
+(k x n). Inputs are the k basis vectors for training and unit vectors with m equal ones for testing. Kernels are given
+without their common factor 1/k, which cancels in the mean and multiplies the variance.
 
-Two trainings are told apart by the kernel that drives them: ``ntk`` (both layers) and ``readout`` (second layer alone, the NNGP kernel).
-The network's prior covariance is the NNGP kernel in both.
+Two trainings are told apart by the kernel that drives them: ``ntk`` (both layers) and ``readout`` (second layer alone,
+the NNGP kernel). The network's prior covariance is the NNGP kernel in both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def training_kernel(kernel: str, cosine: ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the trained network's output over initialisations, at a test input with m ones: arrays of the shape of (k, m) broadcast."""
+    """Of the trained output over initialisations, at a test input with m ones: arrays of shape (k, m) broadcast."""
 
     #: mean at a bit whose target is 1
     on: Array
@@ -53,8 +53,9 @@ class Moments:
 def moments(kernel: str, k: ArrayLike, m: ArrayLike) -> Moments:
     """Mean and variance after training on all k basis vectors.
 
-    With ``d`` and ``o`` the diagonal and off-diagonal of the training Gram matrix its inverse is ``alpha I + beta 1 1^T``; the means are
-    ``alpha T_a + beta S`` at active and ``alpha T_z + beta S`` at inactive bits, ``S = m T_a + (k - m) T_z``.
+    With ``d`` and ``o`` the diagonal and off-diagonal of the training Gram matrix its inverse is ``alpha I + beta 1
+    1^T``; the means are ``alpha T_a + beta S`` at active and ``alpha T_z + beta S`` at inactive bits, ``S = m T_a + (k
+    - m) T_z``.
 
     Args:
         kernel: ``ntk`` or ``readout``.
@@ -68,7 +69,8 @@ def moments(kernel: str, k: ArrayLike, m: ArrayLike) -> Moments:
     cosine = 1.0 / np.sqrt(m)
     active, inactive = training_kernel(kernel, cosine), C
     total = m * active + (k - m) * inactive
-    # The terms nearly cancel when m is close to 1; alpha T_z + beta S is written out so that m = 1 gives exactly zero for off.
+    # The terms nearly cancel when m is close to 1; alpha T_z + beta S is written out so that m = 1 gives exactly zero
+    # for off.
     on = alpha * active + beta * total
     off = alpha * inactive + beta * total
     prior_active = nngp(cosine)
@@ -97,8 +99,8 @@ def nonzero_inputs(k: int) -> Array:
 def trained_process(kernel: str, inputs: Array) -> tuple[Array, Array]:
     """Mean and covariance of the trained process at any unit inputs, by the general formula.
 
-    ``A = Theta(Q, X) Theta(X, X)^{-1}``; mean ``A Y`` with Y the identity permutation (all others are relabellings); covariance
-    ``K(Q, Q) - A K(X, Q) - K(Q, X) A^T + A K(X, X) A^T``, the same for every output bit.
+    ``A = Theta(Q, X) Theta(X, X)^{-1}``; mean ``A Y`` with Y the identity permutation (all others are relabellings);
+    covariance ``K(Q, Q) - A K(X, Q) - K(Q, X) A^T + A K(X, X) A^T``, the same for every output bit.
 
     Args:
         inputs: (q, k) unit vectors.

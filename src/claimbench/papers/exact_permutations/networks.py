@@ -3,8 +3,10 @@
 Three trainings of the same task (the k basis vectors to their images):
 
 - ``readout``: only the second layer moves, solved exactly (the minimum-norm change of V that fits the training set);
-- ``ntk``: both layers, NTK parametrisation, full-batch gradient descent with step 1 / lambda_max of the limiting kernel;
-- ``official``: the released code's recipe: standard parametrisation, biases, one learning rate, 10,000 steps of full-batch SGD.
+- ``ntk``: both layers, NTK parametrisation, full-batch gradient descent with step 1 / lambda_max of the limiting
+kernel;
+- ``official``: the released code's recipe: standard parametrisation, biases, one learning rate, 10,000 steps of
+full-batch SGD.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from claimbench.papers.exact_permutations import kernels
 
 
 def initial(models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Standard normal W (models, width, k) and V (models, k, width), drawn on the CPU so that the device does not matter."""
+    """Standard normal W (models, width, k) and V (models, k, width), drawn on the CPU whatever the device."""
     w = torch.randn(models, width, k, generator=generator)
     v = torch.randn(models, k, width, generator=generator)
     return w.to(device), v.to(device)
@@ -41,8 +43,10 @@ def train_readout(w: Tensor, v: Tensor, targets: Tensor) -> Tensor:
     return v + torch.linalg.solve(gram, residual, left=False) @ features.mT
 
 
-def train_ntk(w: Tensor, v: Tensor, targets: Tensor, tolerance: float = 2e-5, most_steps: int = 1000) -> tuple[Tensor, Tensor, int, float]:
-    """Gradient descent on half the squared loss over both layers, step 1 / lambda_max of the limiting training Gram matrix.
+def train_ntk(
+    w: Tensor, v: Tensor, targets: Tensor, tolerance: float = 2e-5, most_steps: int = 1000
+) -> tuple[Tensor, Tensor, int, float]:
+    """Gradient descent on half the squared loss, both layers, step 1 / lambda_max of the limiting Gram matrix.
 
     Returns:
         Both layers, the number of steps, and the largest residual left in any model.
@@ -52,7 +56,7 @@ def train_ntk(w: Tensor, v: Tensor, targets: Tensor, tolerance: float = 2e-5, mo
     w, v = w.clone(), v.clone()
     scale = 1.0 / math.sqrt(width * k)
     residual_max = math.inf
-    for done in range(most_steps):  # noqa: B007
+    for done in range(most_steps):
         features = torch.relu(w)  # training inputs are basis vectors: column i of W
         residual = scale * (v @ features) - targets
         if done % 10 == 0:
@@ -76,9 +80,16 @@ def outputs(w: Tensor, v: Tensor, inputs: Tensor) -> Tensor:
 
 
 def train_official(
-    models: int, width: int, targets: Tensor, test: Tensor, steps: int, learning_rate: float, generator: torch.Generator, device: str = "cpu"
+    models: int,
+    width: int,
+    targets: Tensor,
+    test: Tensor,
+    steps: int,
+    learning_rate: float,
+    generator: torch.Generator,
+    device: str = "cpu",
 ) -> Tensor:
-    """The released recipe (model.py, experiment.py): ``Linear -> ReLU -> Linear`` with biases, mean-squared error over batch and outputs.
+    """The released recipe (model.py, experiment.py): ``Linear -> ReLU -> Linear`` with biases, mean-squared error.
 
     Weights are N(0, 1 / fan_in), biases start at zero and are trained; full batch because the batch of 256 exceeds k.
 
