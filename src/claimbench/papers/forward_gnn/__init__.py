@@ -1,0 +1,1 @@
+"""ForwardGNN: Forward Learning of Graph Neural Networks (ICLR 2024)."""

@@ -1,0 +1,130 @@
+"""Memory, time and locality of training: what is saved for backward, milliseconds an update, and who gets a gradient."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from claimbench.papers.forward_gnn.backprop import Network
+from claimbench.papers.forward_gnn.forward_forward import goodness_loss, wrong_classes
+from claimbench.papers.forward_gnn.operators import OPERATORS, Features, Graph, PreparedInput, row_l2_normalise
+from claimbench.papers.forward_gnn.single_forward import augmented, class_logits
+from claimbench.papers.forward_gnn.virtual_nodes import augment
+
+if TYPE_CHECKING:
+    from claimbench.papers.forward_gnn.task import NodeTask
+    from claimbench.run import Run
+
+
+def saved_bytes(loss: Callable[[], Tensor]) -> int:
+    """Bytes that autograd keeps for the backward pass of ``loss()``; tensors that share a storage count once, parameters not at all."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if not (tensor.is_leaf and tensor.requires_grad) and tensor.layout == torch.strided:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        value = loss()
+        total = sum(kept.values())
+        value.backward()
+    return total
+
+
+def layer_loss(run: Run, task: NodeTask, x: Features, graph: Graph, layer: int, cached: bool) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
+    """A layer of SF on its fixed input, and its loss."""
+    operator = OPERATORS[run.setting["backbone"]](x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")).to(task.device)
+    inputs = PreparedInput(operator, x, graph, cached=cached)
+
+    def loss() -> Tensor:
+        h = inputs(operator)
+        return functional.cross_entropy(class_logits(h[task.train], h[task.n_nodes :]), task.y[task.train])
+
+    return operator, loss
+
+
+def single_forward_layers(run: Run, task: NodeTask, depth: int, cached: bool) -> list[tuple[torch.nn.Module, Callable[[], Tensor]]]:
+    """Untrained layers of SF, each on the output of the one below."""
+    x, graph = augmented(run, task)
+    layers = []
+    for layer in range(depth):
+        x = row_l2_normalise(x)
+        operator, loss = layer_loss(run, task, x, graph, layer, cached)
+        layers.append((operator, loss))
+        with torch.no_grad():
+            x = PreparedInput(operator, x, graph)(operator)  # type: ignore[arg-type]
+    return layers
+
+
+def backprop_loss(run: Run, task: NodeTask, depth: int) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
+    """An untrained BP network of ``depth`` layers, and its loss."""
+    network = Network(run, task.x.shape[1], run.h.hidden, task.n_classes, depth).to(task.device)
+    graph = Graph(task.edge_index, task.n_nodes)
+    return network, lambda: functional.cross_entropy(network(task.x, graph)[task.train], task.y[task.train])
+
+
+def forward_forward_losses(run: Run, task: NodeTask, depth: int) -> list[Callable[[], Tensor]]:
+    """Losses of untrained FF-VN layers: one positive and K - 1 negative graphs are kept at once."""
+    x, graph = augmented(run, task)
+    wrong = wrong_classes(task.n_nodes, task.y, task.n_classes, run.torch_generator("wrong"))
+    graphs = [graph] + [
+        augment(task.edge_index, task.n_nodes, task.n_classes, task.train, wrong[task.train, j]) for j in range(task.n_classes - 1)
+    ]
+    losses = []
+    for layer in range(depth):
+        x = row_l2_normalise(x)
+        operator = OPERATORS[run.setting["backbone"]](x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")).to(task.device)
+        inputs = [PreparedInput(operator, x, g) for g in graphs]
+        losses.append(lambda operator=operator, inputs=inputs: goodness_loss([i(operator)[task.train] for i in inputs], run.h.theta))
+        with torch.no_grad():
+            x = inputs[0](operator)
+    return losses
+
+
+def interleaved_ms(arms: dict[str, Callable[[], None]], rounds: int, updates: int) -> dict[str, list[float]]:
+    """Milliseconds an update of every arm, ``rounds`` times A B C A B C ..., after one round to warm up."""
+    found: dict[str, list[float]] = {name: [] for name in arms}
+    for turn in range(rounds + 1):
+        for name, update in arms.items():
+            start = time.perf_counter()
+            for _ in range(updates):
+                update()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:
+                found[name].append(1000 * (time.perf_counter() - start) / updates)
+    return found
+
+
+def stepper(module: torch.nn.Module, loss: Callable[[], Tensor], run: Run) -> Callable[[], None]:
+    """One update of ``module``."""
+    optimiser = torch.optim.Adam(module.parameters(), lr=run.h.learning_rate, weight_decay=run.h.weight_decay)
+
+    def update() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss().backward()
+        optimiser.step()
+
+    return update
+
+
+def locality(run: Run, task: NodeTask) -> dict[str, float]:
+    """Train layer 2 for some updates: how far layer 1 moved, and how many of its parameters got a gradient (both must be 0)."""
+    (first, _), (second, loss) = single_forward_layers(run, task, 2, cached=False)
+    before = [parameter.detach().clone() for parameter in first.parameters()]
+    start = [parameter.detach().clone() for parameter in second.parameters()]
+    update = stepper(second, loss, run)
+    for _ in range(run.h.locality_updates):
+        update()
+    moved = max(float((a - b.detach()).abs().max()) for a, b in zip(before, first.parameters(), strict=True))
+    own = max(float((a - b.detach()).abs().max()) for a, b in zip(start, second.parameters(), strict=True))
+    gradients = sum(parameter.grad is not None and bool(np.any(parameter.grad.cpu().numpy())) for parameter in first.parameters())
+    return {"layer_1_moved": moved, "layer_1_gradients": float(gradients), "layer_2_moved": own}

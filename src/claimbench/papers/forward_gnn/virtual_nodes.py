@@ -1,0 +1,27 @@
+"""Class nodes: one extra node a class, linked with the nodes known to belong to it (ForwardGNN, Section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from claimbench.papers.forward_gnn.operators import Features, Graph, SparseFeatures
+
+
+def class_node_features(n_classes: int, n_features: int, generator: torch.Generator) -> Tensor:
+    """(classes, features) drawn once from N(0, 1) and never trained."""
+    return torch.randn(n_classes, n_features, generator=generator)
+
+
+def with_class_nodes(x: Features, class_features: Tensor) -> Features:
+    """Features of real nodes with those of the class nodes below: (nodes + classes, features)."""
+    if isinstance(x, SparseFeatures):
+        return SparseFeatures(x.sparse, class_features)
+    return torch.cat([x, class_features])
+
+
+def augment(edge_index: Tensor, n_nodes: int, n_classes: int, nodes: Tensor, classes: Tensor) -> Graph:
+    """The graph with class nodes ``n_nodes + c``, each of ``nodes`` linked with its class node in both directions."""
+    class_nodes = n_nodes + classes
+    to_class, from_class = torch.stack([nodes, class_nodes]), torch.stack([class_nodes, nodes])
+    return Graph(torch.cat([edge_index, to_class, from_class], dim=1), n_nodes + n_classes)

@@ -1,0 +1,225 @@
+"""Operators against torch-geometric, losses by hand, locality, prefixes, and the verdicts' teeth."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from torch.nn import functional
+
+from claimbench import runner, seeding, steps
+from claimbench.papers.forward_gnn import experiments, forward_forward, link_prediction, measuring, operators, single_forward, task, virtual_nodes
+from claimbench.plan import make_plan
+from claimbench.run import Run
+from claimbench.spec import load_config, load_paper, papers_dirs
+
+HYPER = next(load_paper(folder / "forward_gnn").hyper for folder in papers_dirs(load_config(None)))
+
+
+def run(method: str = "SF", backbone: str = "GCN", depth: int = 2, **hyper: Any) -> Run:
+    small = {**HYPER, "hidden": 8, "epochs": 6, "sabotage": "none", **hyper}
+    return Run("forward-gnn", "node-classification", method, "toy", {"backbone": backbone, "L": depth}, 0, "smoke", small)
+
+
+def graph_data(seed: int = 0, nodes: int = 40, sparse: bool = True) -> SimpleNamespace:
+    draw = np.random.default_rng(seed)
+    upper = np.triu(draw.random((nodes, nodes)) < 0.12, 1)
+    source, target = np.nonzero(upper | upper.T)
+    x = (draw.random((nodes, 12)) < 0.08).astype(np.float32)
+    x[:, 0] = 1
+    y = draw.integers(0, 3, nodes)
+    order = draw.permutation(nodes)
+    train, val, test = order[:20], order[20:28], order[28:]
+    masked = y.copy()
+    masked[test] = -1
+    arrays: dict[str, Any] = {"edge_index": np.stack([source, target]), "y": masked, "train_idx": train, "val_idx": val, "test_idx": test, "test_y": y[test]}
+    if sparse:
+        csr = scipy.sparse.csr_matrix(x)
+        arrays |= {"x_data": csr.data, "x_indices": csr.indices, "x_indptr": csr.indptr.astype(np.int64), "x_shape": np.array(x.shape)}
+    else:
+        arrays["x"] = x
+    return SimpleNamespace(name="toy", arrays=arrays, info={"n_classes": 3})
+
+
+@pytest.mark.parametrize("name", ["GCN", "SAGE", "GAT"])
+@pytest.mark.parametrize("cached", [True, False])
+def test_operators_equal_torch_geometric(name: str, cached: bool) -> None:
+    from torch_geometric.nn import GATConv, GCNConv, SAGEConv
+
+    data = graph_data()
+    edges = torch.as_tensor(data.arrays["edge_index"])
+    x = torch.randn(40, 12, generator=torch.Generator().manual_seed(0))
+    ours = operators.OPERATORS[name](12, 8, torch.Generator().manual_seed(1))
+    reference = {"GCN": lambda: GCNConv(12, 8), "SAGE": lambda: SAGEConv(12, 8), "GAT": lambda: GATConv(12, 2, heads=4)}[name]()
+    with torch.no_grad():
+        if name == "GCN":
+            reference.lin.weight.copy_(ours.weight.T)
+            reference.bias.copy_(ours.bias)
+        elif name == "SAGE":
+            reference.lin_l.weight.copy_(ours.weight[:, :8].T)
+            reference.lin_r.weight.copy_(ours.weight[:, 8:].T)
+            reference.lin_l.bias.copy_(ours.bias)
+        else:
+            reference.lin.weight.copy_(ours.weight.T)
+            reference.att_src.copy_(ours.attend_source[None])
+            reference.att_dst.copy_(ours.attend_target[None])
+            reference.bias.copy_(ours.bias)
+        want = reference(x, edges).relu()
+        got = operators.PreparedInput(ours, x, operators.Graph(edges, 40), cached=cached)(ours)
+    assert torch.allclose(got, want, atol=1e-5)
+
+
+def test_sparse_features_with_class_nodes_equal_dense_ones() -> None:
+    node_task = task.load_node_task(run(), graph_data())
+    x, graph = single_forward.augmented(run(), node_task)
+    assert isinstance(x, operators.SparseFeatures)
+    normal = operators.row_l2_normalise(x)
+    dense = operators.row_l2_normalise(x.to_dense())
+    operator = operators.GCN(12, 8, torch.Generator().manual_seed(1))
+    got, want = (operators.PreparedInput(operator, v, graph)(operator) for v in (normal, dense))
+    assert torch.allclose(got, want, atol=1e-6)
+
+
+def test_sf_losses_equal_a_plain_torch_geometric_loop() -> None:
+    from torch_geometric.nn import GCNConv
+
+    current, data = run(), graph_data()
+    node_task = task.load_node_task(current, data)
+    (_, layer_loss), _ = measuring.single_forward_layers(current, node_task, 2, cached=False)
+    operator, loss = measuring.layer_loss(current, node_task, operators.row_l2_normalise(single_forward.augmented(current, node_task)[0]), single_forward.augmented(current, node_task)[1], 0, True)
+    assert layer_loss().item() == pytest.approx(loss().item(), abs=1e-6)
+
+    x = np.zeros((40, 12), np.float32)
+    csr = scipy.sparse.csr_matrix((data.arrays["x_data"], data.arrays["x_indices"], data.arrays["x_indptr"]), shape=(40, 12)).toarray()
+    x[:] = csr / np.maximum(csr.sum(1, keepdims=True), 1)
+    classes = torch.randn(3, 12, generator=current.torch_generator("class-features"))
+    features = torch.cat([torch.tensor(x), classes])
+    features = features / (features.norm(dim=1, keepdim=True) + 1e-8)
+    train = torch.as_tensor(data.arrays["train_idx"])
+    y = torch.as_tensor(data.arrays["y"])
+    links = torch.stack([train, 40 + y[train]])
+    edges = torch.cat([torch.as_tensor(data.arrays["edge_index"]), links, links.flip(0)], dim=1)
+    conv = GCNConv(12, 8)
+    with torch.no_grad():
+        conv.lin.weight.copy_(operator.weight.T)
+        conv.bias.zero_()
+    update = measuring.stepper(operator, loss, current)
+    adam = torch.optim.Adam(conv.parameters(), lr=current.h.learning_rate, weight_decay=current.h.weight_decay)
+    for _ in range(3):
+        h = conv(features, edges).relu()
+        value = functional.cross_entropy(h[train] @ h[40:].T, y[train])
+        assert loss().item() == pytest.approx(value.item(), abs=1e-5)
+        adam.zero_grad()
+        value.backward()
+        adam.step()
+        update()
+
+
+def test_forward_forward_loss_by_hand() -> None:
+    positive, one, two = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]])
+    loss = forward_forward.goodness_loss([positive, one, two], theta=2.0)
+    want = np.log1p(np.exp(-3.0)) + (np.log1p(np.exp(-1.0)) + np.log1p(np.exp(2.0))) / 2
+    assert loss.item() == pytest.approx(want, rel=1e-6)
+    goodness = forward_forward.goodness([positive, one], theta=2.0)
+    assert goodness.tolist() == [[pytest.approx(0.5), pytest.approx(-1.5)]]
+
+
+def test_wrong_classes_are_wrong_and_complete() -> None:
+    y = torch.tensor([0, 2, 1, 1])
+    wrong = forward_forward.wrong_classes(4, y, 3, torch.Generator().manual_seed(0))
+    assert [sorted(row) for row in wrong.tolist()] == [[1, 2], [0, 1], [0, 2], [0, 2]]
+
+
+def test_class_nodes_are_linked_with_training_nodes_only() -> None:
+    graph = virtual_nodes.augment(torch.tensor([[0, 1], [1, 0]]), 4, 2, torch.tensor([0, 3]), torch.tensor([1, 0]))
+    assert graph.n_nodes == 6
+    assert set(map(tuple, graph.edge_index.T.tolist())) == {(0, 1), (1, 0), (0, 5), (5, 0), (3, 4), (4, 3)}
+
+
+@pytest.mark.parametrize("entry", ["sf", "ff_la", "ff_vn"])
+def test_depths_trained_together_equal_single_fits(entry: str) -> None:
+    data = graph_data()
+    one = getattr(experiments, f"fit_node_classification__{entry}")
+    many = getattr(experiments, f"fit_many_node_classification__{entry}")
+    together = many([run(depth=depth) for depth in (1, 2, 3)], [data] * 3)
+    for depth, artifact in zip((1, 2, 3), together, strict=True):
+        assert torch.equal(torch.as_tensor(one(run(depth=depth), data)["scores"]), torch.as_tensor(artifact["scores"]))
+
+
+@pytest.mark.parametrize("backbone", ["GCN", "SAGE", "GAT"])
+@pytest.mark.parametrize("entry", ["bp", "sf", "ff_la", "ff_vn", "t2i", "t2l"])
+def test_every_method_scores_every_node(entry: str, backbone: str) -> None:
+    data = graph_data(sparse=False)
+    current = run(backbone=backbone, epochs=2, hidden=8)
+    scores = torch.as_tensor(getattr(experiments, f"fit_node_classification__{entry}")(current, data)["scores"])
+    assert scores.shape == (40, 3)
+    assert bool(scores.isfinite().all())
+
+
+@pytest.mark.parametrize("backbone", ["GCN", "SAGE", "GAT"])
+def test_training_a_layer_touches_nothing_below(backbone: str) -> None:
+    found = measuring.locality(run(backbone=backbone), task.load_node_task(run(), graph_data()))
+    assert found["layer_1_moved"] == 0
+    assert found["layer_1_gradients"] == 0
+    assert found["layer_2_moved"] > 0
+
+
+def test_saved_bytes_of_a_known_graph() -> None:
+    x = torch.ones(10, 10)
+    w = torch.nn.Parameter(torch.ones(10, 10))
+    # x @ w saves x (w needs the gradient) and not w (a parameter); exp saves its result
+    assert measuring.saved_bytes(lambda: (x @ w).mul(1e-3).exp().sum()) == 2 * 400
+
+
+def test_memory_of_bp_grows_and_of_sf_does_not() -> None:
+    data = graph_data()
+    sizes = {
+        method: [experiments.score_memory(run(), experiments.fit_memory(run(method, depth=depth), data), data)["train/saved_mb"] for depth in (2, 3, 4)]
+        for method in ("BP", "SF", "FF-VN")
+    }
+    assert sizes["BP"][0] < sizes["BP"][1] < sizes["BP"][2]
+    assert sizes["SF"][0] == sizes["SF"][1] == sizes["SF"][2]
+    assert sizes["FF-VN"][0] > 2 * sizes["SF"][0]
+
+
+def test_link_scores() -> None:
+    z = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 1.0]])
+    pairs = torch.tensor([[0, 0], [1, 2]])
+    assert link_prediction.dot(z, pairs).tolist() == [1.0, 2.0]
+    assert link_prediction.product_goodness(z, pairs, 2.0).tolist() == [9.0 + 4.0 - 2.0, 4.0 - 2.0]
+
+
+@pytest.mark.skipif("CLAIMBENCH_MIRROR" not in os.environ, reason="needs CoraML: set CLAIMBENCH_MIRROR")
+def test_shuffled_labels_turn_the_headline_claim(tmp_path: Path) -> None:
+    """C2c (SF beats one-layer BP by 30 points on CoraML) holds after 60 updates, and not with shuffled training labels."""
+    from claimbench.collect import collect
+
+    verdicts = {}
+    for sabotage in ("none", "shuffled-labels"):
+        values = {
+            "tier": "laptop", "papers": ["forward-gnn"], "experiments": {"forward-gnn": ["node-classification"]}, "seeds": 2,
+            "results_dir": str(tmp_path / sabotage), "data_dir": str(tmp_path / "data"), "mirror": os.environ["CLAIMBENCH_MIRROR"],
+            "overrides": {"forward-gnn": {"hyper": {"sabotage": sabotage, "epochs": 60, "hidden": 64}}},
+        }
+        plan = make_plan(load_config(None, values))
+        (whole,) = plan.jobs.values()
+        runs = tuple(r for r in whole.runs if r.cell.dataset == "cora-ml" and r.cell.method in ("SF", "BP") and r.cell.setting["L"] == 1)
+        runner.prepare(plan, "cora-ml")
+        executor, job = runner.Runner(plan), dataclasses.replace(whole, runs=runs)
+        executor.fit(job)
+        executor.score(job)
+        collect(plan, "forward-gnn")
+        verdicts[sabotage] = {row["claim_id"]: row for row in steps.judge(plan, "forward-gnn")}["C2c"]
+    assert verdicts["none"]["verdict"] == "reproduced", verdicts["none"]
+    assert verdicts["shuffled-labels"]["verdict"] == "contradicted", verdicts["shuffled-labels"]
+
+
+def test_streams_do_not_depend_on_the_device() -> None:
+    assert seeding.torch_generator(0, "layer-0").device.type == "cpu"
