@@ -204,7 +204,7 @@ def test_shuffled_labels_turn_the_headline_claim(tmp_path: Path) -> None:
     verdicts = {}
     for sabotage in ("none", "shuffled-labels"):
         values = {
-            "tier": "laptop", "papers": ["forward-gnn"], "experiments": {"forward-gnn": ["node-classification"]}, "seeds": 2,
+            "tier": "laptop", "papers": ["forward-gnn"], "experiments": {"forward-gnn": ["node-classification"]}, "seeds": 3,
             "results_dir": str(tmp_path / sabotage), "data_dir": str(tmp_path / "data"), "mirror": os.environ["CLAIMBENCH_MIRROR"],
             "overrides": {"forward-gnn": {"hyper": {"sabotage": sabotage, "epochs": 60, "hidden": 64}}},
         }
