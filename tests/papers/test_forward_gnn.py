@@ -15,7 +15,16 @@ import torch
 from torch.nn import functional
 
 from claimbench import runner, seeding, steps
-from claimbench.papers.forward_gnn import experiments, forward_forward, link_prediction, measuring, operators, single_forward, task, virtual_nodes
+from claimbench.papers.forward_gnn import (
+    experiments,
+    forward_forward,
+    link_prediction,
+    measuring,
+    operators,
+    single_forward,
+    task,
+    virtual_nodes,
+)
 from claimbench.plan import make_plan
 from claimbench.run import Run
 from claimbench.spec import load_config, load_paper, papers_dirs
@@ -25,7 +34,9 @@ HYPER = next(load_paper(folder / "forward_gnn").hyper for folder in papers_dirs(
 
 def run(method: str = "SF", backbone: str = "GCN", depth: int = 2, **hyper: Any) -> Run:
     small = {**HYPER, "hidden": 8, "epochs": 6, "sabotage": "none", **hyper}
-    return Run("forward-gnn", "node-classification", method, "toy", {"backbone": backbone, "L": depth}, 0, "smoke", small)
+    return Run(
+        "forward-gnn", "node-classification", method, "toy", {"backbone": backbone, "L": depth}, 0, "smoke", small
+    )
 
 
 def graph_data(seed: int = 0, nodes: int = 40, sparse: bool = True) -> SimpleNamespace:
@@ -39,10 +50,22 @@ def graph_data(seed: int = 0, nodes: int = 40, sparse: bool = True) -> SimpleNam
     train, val, test = order[:20], order[20:28], order[28:]
     masked = y.copy()
     masked[test] = -1
-    arrays: dict[str, Any] = {"edge_index": np.stack([source, target]), "y": masked, "train_idx": train, "val_idx": val, "test_idx": test, "test_y": y[test]}
+    arrays: dict[str, Any] = {
+        "edge_index": np.stack([source, target]),
+        "y": masked,
+        "train_idx": train,
+        "val_idx": val,
+        "test_idx": test,
+        "test_y": y[test],
+    }
     if sparse:
         csr = scipy.sparse.csr_matrix(x)
-        arrays |= {"x_data": csr.data, "x_indices": csr.indices, "x_indptr": csr.indptr.astype(np.int64), "x_shape": np.array(x.shape)}
+        arrays |= {
+            "x_data": csr.data,
+            "x_indices": csr.indices,
+            "x_indptr": csr.indptr.astype(np.int64),
+            "x_shape": np.array(x.shape),
+        }
     else:
         arrays["x"] = x
     return SimpleNamespace(name="toy", arrays=arrays, info={"n_classes": 3})
@@ -57,7 +80,11 @@ def test_operators_equal_torch_geometric(name: str, cached: bool) -> None:
     edges = torch.as_tensor(data.arrays["edge_index"])
     x = torch.randn(40, 12, generator=torch.Generator().manual_seed(0))
     ours = operators.OPERATORS[name](12, 8, torch.Generator().manual_seed(1))
-    reference = {"GCN": lambda: GCNConv(12, 8), "SAGE": lambda: SAGEConv(12, 8), "GAT": lambda: GATConv(12, 2, heads=4)}[name]()
+    reference = {
+        "GCN": lambda: GCNConv(12, 8),
+        "SAGE": lambda: SAGEConv(12, 8),
+        "GAT": lambda: GATConv(12, 2, heads=4),
+    }[name]()
     with torch.no_grad():
         if name == "GCN":
             reference.lin.weight.copy_(ours.weight.T)
@@ -93,11 +120,20 @@ def test_sf_losses_equal_a_plain_torch_geometric_loop() -> None:
     current, data = run(), graph_data()
     node_task = task.load_node_task(current, data)
     (_, layer_loss), _ = measuring.single_forward_layers(current, node_task, 2, cached=False)
-    operator, loss = measuring.layer_loss(current, node_task, operators.row_l2_normalise(single_forward.augmented(current, node_task)[0]), single_forward.augmented(current, node_task)[1], 0, True)
+    operator, loss = measuring.layer_loss(
+        current,
+        node_task,
+        operators.row_l2_normalise(single_forward.augmented(current, node_task)[0]),
+        single_forward.augmented(current, node_task)[1],
+        0,
+        True,
+    )
     assert layer_loss().item() == pytest.approx(loss().item(), abs=1e-6)
 
     x = np.zeros((40, 12), np.float32)
-    csr = scipy.sparse.csr_matrix((data.arrays["x_data"], data.arrays["x_indices"], data.arrays["x_indptr"]), shape=(40, 12)).toarray()
+    csr = scipy.sparse.csr_matrix(
+        (data.arrays["x_data"], data.arrays["x_indices"], data.arrays["x_indptr"]), shape=(40, 12)
+    ).toarray()
     x[:] = csr / np.maximum(csr.sum(1, keepdims=True), 1)
     classes = torch.randn(3, 12, generator=current.torch_generator("class-features"))
     features = torch.cat([torch.tensor(x), classes])
@@ -181,7 +217,12 @@ def test_saved_bytes_of_a_known_graph() -> None:
 def test_memory_of_bp_grows_and_of_sf_does_not() -> None:
     data = graph_data()
     sizes = {
-        method: [experiments.score_memory(run(), experiments.fit_memory(run(method, depth=depth), data), data)["train/saved_mb"] for depth in (2, 3, 4)]
+        method: [
+            experiments.score_memory(run(), experiments.fit_memory(run(method, depth=depth), data), data)[
+                "train/saved_mb"
+            ]
+            for depth in (2, 3, 4)
+        ]
         for method in ("BP", "SF", "FF-VN")
     }
     assert sizes["BP"][0] < sizes["BP"][1] < sizes["BP"][2]
@@ -204,13 +245,22 @@ def test_shuffled_labels_turn_the_headline_claim(tmp_path: Path) -> None:
     verdicts = {}
     for sabotage in ("none", "shuffled-labels"):
         values = {
-            "tier": "laptop", "papers": ["forward-gnn"], "experiments": {"forward-gnn": ["node-classification"]}, "seeds": 3,
-            "results_dir": str(tmp_path / sabotage), "data_dir": str(tmp_path / "data"), "mirror": os.environ["CLAIMBENCH_MIRROR"],
+            "tier": "laptop",
+            "papers": ["forward-gnn"],
+            "experiments": {"forward-gnn": ["node-classification"]},
+            "seeds": 3,
+            "results_dir": str(tmp_path / sabotage),
+            "data_dir": str(tmp_path / "data"),
+            "mirror": os.environ["CLAIMBENCH_MIRROR"],
             "overrides": {"forward-gnn": {"hyper": {"sabotage": sabotage, "epochs": 60, "hidden": 64}}},
         }
         plan = make_plan(load_config(None, values))
         (whole,) = plan.jobs.values()
-        runs = tuple(r for r in whole.runs if r.cell.dataset == "cora-ml" and r.cell.method in ("SF", "BP") and r.cell.setting["L"] == 1)
+        runs = tuple(
+            r
+            for r in whole.runs
+            if r.cell.dataset == "cora-ml" and r.cell.method in ("SF", "BP") and r.cell.setting["L"] == 1
+        )
         runner.prepare(plan, "cora-ml")
         executor, job = runner.Runner(plan), dataclasses.replace(whole, runs=runs)
         executor.fit(job)

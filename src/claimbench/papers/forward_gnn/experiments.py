@@ -162,12 +162,12 @@ def _link_layers(runs: list[Run], datas: list[Data], goodness: bool) -> list[Art
         def squared(z: Any, pairs: Any) -> Any:
             return link_prediction.product_goodness(z, pairs, run.h.theta)
 
-        outputs = link_prediction.fit_layers(run, link_prediction.load(run, data), depth, squared if goodness else link_prediction.dot)
+        outputs = link_prediction.fit_layers(
+            run, link_prediction.load(run, data), depth, squared if goodness else link_prediction.dot
+        )
         return [outputs[: n + 1] for n in range(depth)]
 
-    return [
-        {f"z_{i + 1}": z for i, z in enumerate(artifact["scores"])} for artifact in _prefixes(runs, datas, fit)
-    ]
+    return [{f"z_{i + 1}": z for i, z in enumerate(artifact["scores"])} for artifact in _prefixes(runs, datas, fit)]
 
 
 def fit_link_prediction__ce(run: Run, data: Data) -> Artifact:
@@ -197,7 +197,10 @@ def fit_memory(run: Run, data: Data) -> Artifact:
     if run.method == "BP":
         layers = [measuring.saved_bytes(measuring.backprop_loss(run, node_task, depth)[1])]
     elif run.method == "SF":
-        layers = [measuring.saved_bytes(loss) for _, loss in measuring.single_forward_layers(run, node_task, depth, cached=False)]
+        layers = [
+            measuring.saved_bytes(loss)
+            for _, loss in measuring.single_forward_layers(run, node_task, depth, cached=False)
+        ]
     else:
         layers = [measuring.saved_bytes(loss) for loss in measuring.forward_forward_losses(run, node_task, depth)]
     return {"megabytes": [size / 1e6 for size in layers], "passes": node_task.n_classes if run.method == "FF-VN" else 1}
@@ -206,7 +209,11 @@ def fit_memory(run: Run, data: Data) -> Artifact:
 def score_memory(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     """Peak over layers, the last layer alone, and forward passes an update."""
     sizes = artifact["megabytes"]
-    return {"train/saved_mb": max(sizes), "train/saved_last_layer_mb": sizes[-1], "train/passes": float(artifact["passes"])}
+    return {
+        "train/saved_mb": max(sizes),
+        "train/saved_last_layer_mb": sizes[-1],
+        "train/passes": float(artifact["passes"]),
+    }
 
 
 def fit_time(run: Run, data: Data) -> Artifact:
@@ -228,8 +235,11 @@ def score_time(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     sums = {kind: sum(median[f"{kind}-{layer}"] for layer in range(1, depth + 1)) for kind in ("cached", "uncached")}
     quartiles = np.percentile(artifact["ms"]["BP"], [25, 75])
     metrics = {
-        "train/bp_ms": median["BP"], "train/sf_ms": sums["cached"], "train/sf_uncached_ms": sums["uncached"],
-        "train/bp_over_sf": median["BP"] / sums["cached"], "train/spread": float(np.diff(quartiles)[0] / median["BP"]),
+        "train/bp_ms": median["BP"],
+        "train/sf_ms": sums["cached"],
+        "train/sf_uncached_ms": sums["uncached"],
+        "train/bp_over_sf": median["BP"] / sums["cached"],
+        "train/spread": float(np.diff(quartiles)[0] / median["BP"]),
     }
     if depth > 1:
         metrics["train/cached_over_uncached"] = median[f"cached-{depth}"] / median[f"uncached-{depth}"]

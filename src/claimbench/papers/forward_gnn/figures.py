@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _METHODS = ("SF", "BP", "BP-rowL2", "BP-nowd", "T2I", "T2L", "FF-LA", "FF-VN", "CE", "FF")
 _COLOUR = dict(zip(("SF", "BP", "BP-rowL2", "BP-nowd", "T2I", "T2L", "FF-LA"), COLOURS, strict=True)) | {
-    "CE": COLOURS[0], "FF": COLOURS[2], "FF-VN": "#999933",
+    "CE": COLOURS[0],
+    "FF": COLOURS[2],
+    "FF-VN": "#999933",
 }
 
 
@@ -26,7 +28,9 @@ def _against_depth(axis: Axes, measured: pd.DataFrame, published: pd.DataFrame, 
     for method in [m for m in _METHODS if m in set(measured["method"])]:
         colour = _COLOUR[method]
         own = measured[measured["method"] == method].groupby("L")["value"].agg(["mean", "std"]) * scale
-        axis.errorbar(own.index, own["mean"], yerr=own["std"].fillna(0), fmt="o-", ms=4, capsize=2, color=colour, label=method)
+        axis.errorbar(
+            own.index, own["mean"], yerr=own["std"].fillna(0), fmt="o-", ms=4, capsize=2, color=colour, label=method
+        )
         theirs = published[published["method"] == method].sort_values("L") if "L" in published else published
         if len(theirs):
             axis.plot(theirs["L"], theirs["value"], "x--", ms=5, lw=0.8, color=colour, alpha=0.8)
@@ -36,7 +40,11 @@ def _against_depth(axis: Axes, measured: pd.DataFrame, published: pd.DataFrame, 
 
 def _panels(tables: Tables, experiment: str, metric: str, published_metric: str, scale: float, ylabel: str) -> Figure:
     measured = tables.frame(experiment, metric)
-    measured = measured[(measured["backbone"] == "GCN") & measured["method"].isin(_METHODS)] if "backbone" in measured else measured
+    measured = (
+        measured[(measured["backbone"] == "GCN") & measured["method"].isin(_METHODS)]
+        if "backbone" in measured
+        else measured
+    )
     datasets = sorted(measured["dataset"].unique())
     figure, axes = plt.subplots(1, max(1, len(datasets)), figsize=(4.2 * max(1, len(datasets)), 3.5), squeeze=False)
     published = tables.published_frame(experiment, published_metric)
@@ -44,7 +52,9 @@ def _panels(tables: Tables, experiment: str, metric: str, published_metric: str,
     for axis, dataset in zip(axes[0], datasets, strict=False):
         part = published[published["dataset"] == dataset]
         _against_depth(axis, measured[measured["dataset"] == dataset], part, scale)
-        axis.set_title(f"{dataset}, GCN" + (" (dashed: published)" if len(part) else " (no published numbers)"), fontsize=9)
+        axis.set_title(
+            f"{dataset}, GCN" + (" (dashed: published)" if len(part) else " (no published numbers)"), fontsize=9
+        )
     axes[0][0].set_ylabel(ylabel)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(8, max(1, len(labels))), fontsize=8)

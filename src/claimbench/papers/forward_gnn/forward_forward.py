@@ -14,7 +14,13 @@ from torch.nn import functional
 
 from claimbench.papers.forward_gnn.loop import train
 from claimbench.papers.forward_gnn.operators import (
-    OPERATORS, Features, Graph, Operator, PreparedInput, SparseFeatures, row_l2_normalise,
+    OPERATORS,
+    Features,
+    Graph,
+    Operator,
+    PreparedInput,
+    SparseFeatures,
+    row_l2_normalise,
 )
 from claimbench.papers.forward_gnn.task import NodeTask
 from claimbench.papers.forward_gnn.virtual_nodes import augment, class_node_features, with_class_nodes
@@ -30,7 +36,9 @@ def goodness_loss(outputs: list[Tensor], theta: float) -> Tensor:
         outputs: (nodes, width) of the positive and then of every negative stream.
     """
     positive, *negatives = [h.square().sum(dim=1) - theta for h in outputs]
-    return functional.softplus(-positive).mean() + torch.stack([functional.softplus(g).mean() for g in negatives]).mean()
+    return (
+        functional.softplus(-positive).mean() + torch.stack([functional.softplus(g).mean() for g in negatives]).mean()
+    )
 
 
 def goodness(outputs: list[Tensor], theta: float) -> Tensor:
@@ -137,7 +145,9 @@ class LinkStreams:
             outputs = [operator.propagate(raw, graph).relu() for graph in used]
         else:
             states = self.states or []
-            outputs = [PreparedInput(operator, state, graph)(operator) for state, graph in zip(states, used, strict=False)]
+            outputs = [
+                PreparedInput(operator, state, graph)(operator) for state, graph in zip(states, used, strict=False)
+            ]
         normalised = [row_l2_normalise(h) for h in outputs]
         self.states = normalised * len(self.graphs) if self.follow_positive else normalised  # type: ignore[assignment]
         return outputs
@@ -147,7 +157,14 @@ Streams = LabelStreams | LinkStreams
 
 
 def _fit_streams(
-    run: Run, task: NodeTask, depth: int, x: Features, n_labels: int, training: Streams, validation: Streams, test: Streams
+    run: Run,
+    task: NodeTask,
+    depth: int,
+    x: Features,
+    n_labels: int,
+    training: Streams,
+    validation: Streams,
+    test: Streams,
 ) -> list[Tensor]:
     """Train ``depth`` layers on the streams; summed goodness of the test streams for every prefix, (nodes, classes) each."""
     n_features, theta = x.shape[1], run.h.theta
@@ -188,9 +205,7 @@ def _fit_streams(
 def _evaluation_labels(task: NodeTask, known: Tensor, evaluated: Tensor) -> list[tuple[Tensor, Tensor]]:
     """For every class: (nodes, classes) with the truth at ``known`` and that class at all ``evaluated`` nodes."""
     nodes = torch.cat([known, evaluated])
-    return [
-        (nodes, torch.cat([task.y[known], torch.full_like(evaluated, label)])) for label in range(task.n_classes)
-    ]
+    return [(nodes, torch.cat([task.y[known], torch.full_like(evaluated, label)])) for label in range(task.n_classes)]
 
 
 def fit_label_appending(run: Run, task: NodeTask, depth: int) -> list[Tensor]:
@@ -225,7 +240,11 @@ def fit_virtual_nodes(run: Run, task: NodeTask, depth: int) -> list[Tensor]:
     validation = graphs(_evaluation_labels(task, task.train, task.val))
     test = graphs(_evaluation_labels(task, torch.cat([task.train, task.val]), task.test))
     return _fit_streams(
-        run, task, depth, x, 0,
+        run,
+        task,
+        depth,
+        x,
+        0,
         LinkStreams(training, task.train, follow_positive=True),
         LinkStreams(validation, task.val, follow_positive=False),
         LinkStreams(test, task.test, follow_positive=False),

@@ -42,7 +42,11 @@ class LinkTask:
 
 def load(run: Run, data: Data) -> LinkTask:
     """The task of ``run``; ``sabotage: shuffled-labels`` permutes the labels of the training pairs."""
-    arrays = {name: torch.as_tensor(value, device=run.device) for name, value in data.arrays.items() if "edge" in name or "label" in name}
+    arrays = {
+        name: torch.as_tensor(value, device=run.device)
+        for name, value in data.arrays.items()
+        if "edge" in name or "label" in name
+    }
     x = load_features(data, run.device)
     labels = arrays["train_label"].float()
     if run.h.sabotage == "shuffled-labels":
@@ -50,8 +54,13 @@ def load(run: Run, data: Data) -> LinkTask:
     new = arrays["val_label_index"][:, arrays["val_label"] > 0]
     test_edges = torch.cat([arrays["val_edge_index"], new, new.flip(0)], dim=1)
     return LinkTask(
-        x, Graph(arrays["train_edge_index"], x.shape[0]), Graph(test_edges, x.shape[0]), arrays["train_label_index"], labels,
-        arrays["val_label_index"], data.arrays["val_label"],
+        x,
+        Graph(arrays["train_edge_index"], x.shape[0]),
+        Graph(test_edges, x.shape[0]),
+        arrays["train_label_index"],
+        labels,
+        arrays["val_label_index"],
+        data.arrays["val_label"],
     )
 
 
@@ -92,7 +101,9 @@ def fit_layers(run: Run, task: LinkTask, depth: int, logit: Callable[[Tensor, Te
     outputs, updates, n_params = [], 0, 0
     for layer in range(depth):
         x, test_x = row_l2_normalise(x), row_l2_normalise(test_x)
-        operator = OPERATORS[run.setting["backbone"]](x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")).to(run.device)
+        operator = OPERATORS[run.setting["backbone"]](
+            x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")
+        ).to(run.device)
         inputs = PreparedInput(operator, x, task.graph)
 
         def forward(operator=operator, inputs=inputs, earlier=earlier) -> tuple[Tensor, Callable[[], float]]:  # type: ignore[no-untyped-def]

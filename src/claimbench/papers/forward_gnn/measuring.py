@@ -39,9 +39,13 @@ def saved_bytes(loss: Callable[[], Tensor]) -> int:
     return total
 
 
-def layer_loss(run: Run, task: NodeTask, x: Features, graph: Graph, layer: int, cached: bool) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
+def layer_loss(
+    run: Run, task: NodeTask, x: Features, graph: Graph, layer: int, cached: bool
+) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
     """A layer of SF on its fixed input, and its loss."""
-    operator = OPERATORS[run.setting["backbone"]](x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")).to(task.device)
+    operator = OPERATORS[run.setting["backbone"]](x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")).to(
+        task.device
+    )
     inputs = PreparedInput(operator, x, graph, cached=cached)
 
     def loss() -> Tensor:
@@ -51,7 +55,9 @@ def layer_loss(run: Run, task: NodeTask, x: Features, graph: Graph, layer: int, 
     return operator, loss
 
 
-def single_forward_layers(run: Run, task: NodeTask, depth: int, cached: bool) -> list[tuple[torch.nn.Module, Callable[[], Tensor]]]:
+def single_forward_layers(
+    run: Run, task: NodeTask, depth: int, cached: bool
+) -> list[tuple[torch.nn.Module, Callable[[], Tensor]]]:
     """Untrained layers of SF, each on the output of the one below."""
     x, graph = augmented(run, task)
     layers = []
@@ -76,14 +82,21 @@ def forward_forward_losses(run: Run, task: NodeTask, depth: int) -> list[Callabl
     x, graph = augmented(run, task)
     wrong = wrong_classes(task.n_nodes, task.y, task.n_classes, run.torch_generator("wrong"))
     graphs = [graph] + [
-        augment(task.edge_index, task.n_nodes, task.n_classes, task.train, wrong[task.train, j]) for j in range(task.n_classes - 1)
+        augment(task.edge_index, task.n_nodes, task.n_classes, task.train, wrong[task.train, j])
+        for j in range(task.n_classes - 1)
     ]
     losses = []
     for layer in range(depth):
         x = row_l2_normalise(x)
-        operator = OPERATORS[run.setting["backbone"]](x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")).to(task.device)
+        operator = OPERATORS[run.setting["backbone"]](
+            x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")
+        ).to(task.device)
         inputs = [PreparedInput(operator, x, g) for g in graphs]
-        losses.append(lambda operator=operator, inputs=inputs: goodness_loss([i(operator)[task.train] for i in inputs], run.h.theta))
+        losses.append(
+            lambda operator=operator, inputs=inputs: goodness_loss(
+                [i(operator)[task.train] for i in inputs], run.h.theta
+            )
+        )
         with torch.no_grad():
             x = inputs[0](operator)
     return losses
@@ -126,5 +139,7 @@ def locality(run: Run, task: NodeTask) -> dict[str, float]:
         update()
     moved = max(float((a - b.detach()).abs().max()) for a, b in zip(before, first.parameters(), strict=True))
     own = max(float((a - b.detach()).abs().max()) for a, b in zip(start, second.parameters(), strict=True))
-    gradients = sum(parameter.grad is not None and bool(np.any(parameter.grad.cpu().numpy())) for parameter in first.parameters())
+    gradients = sum(
+        parameter.grad is not None and bool(np.any(parameter.grad.cpu().numpy())) for parameter in first.parameters()
+    )
     return {"layer_1_moved": moved, "layer_1_gradients": float(gradients), "layer_2_moved": own}

@@ -13,7 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from claimbench.papers.forward_gnn.loop import train
-from claimbench.papers.forward_gnn.operators import OPERATORS, Features, Graph, Operator, PreparedInput, row_l2_normalise
+from claimbench.papers.forward_gnn.operators import (
+    OPERATORS,
+    Features,
+    Graph,
+    Operator,
+    PreparedInput,
+    row_l2_normalise,
+)
 from claimbench.papers.forward_gnn.task import NodeTask
 from claimbench.papers.forward_gnn.virtual_nodes import augment, class_node_features, with_class_nodes
 
@@ -35,7 +42,9 @@ def augmented(run: Run, task: NodeTask) -> tuple[Features, Graph]:
     return with_class_nodes(task.x, class_features), graph
 
 
-def train_layer(run: Run, task: NodeTask, operator: Operator, x: Features, graph: Graph, earlier: Tensor, name: str) -> int:
+def train_layer(
+    run: Run, task: NodeTask, operator: Operator, x: Features, graph: Graph, earlier: Tensor, name: str
+) -> int:
     """Train one layer on its fixed input.
 
     Args:

@@ -81,7 +81,9 @@ def load_node_task(run: Run, data: Data) -> NodeTask:
         raise UserError(f"forward-gnn: sabotage is {run.h.sabotage!r}; allowed: {', '.join(SABOTAGES)}")
     if run.h.sabotage == "shuffled-labels":
         y[train] = run.rng("sabotage").permutation(y[train])
-    index = {name: torch.as_tensor(np.asarray(arrays[f"{name}_idx"], np.int64), device=device) for name in ("val", "test")}
+    index = {
+        name: torch.as_tensor(np.asarray(arrays[f"{name}_idx"], np.int64), device=device) for name in ("val", "test")
+    }
     return NodeTask(
         x=load_features(data, device),
         edge_index=torch.as_tensor(np.asarray(arrays["edge_index"], np.int64), device=device),

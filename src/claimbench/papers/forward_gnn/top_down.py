@@ -102,7 +102,9 @@ def _class_loss(run: Run, task: NodeTask, h: Tensor) -> Tensor:
 
 def _class_probabilities(run: Run, task: NodeTask, outputs: list[Tensor], nodes: Tensor) -> Tensor:
     """Class probabilities at ``nodes`` summed over ``outputs``."""
-    return torch.stack([class_logits(h[nodes], h[task.n_nodes :], run.h.temperature).softmax(dim=1) for h in outputs]).sum(0)
+    return torch.stack(
+        [class_logits(h[nodes], h[task.n_nodes :], run.h.temperature).softmax(dim=1) for h in outputs]
+    ).sum(0)
 
 
 def _accuracy(probabilities: Tensor, targets: Tensor) -> float:
@@ -151,7 +153,8 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
     x, graph = augmented(run, task)
     widths = [task.x.shape[1]] + [run.h.hidden] * (depth - 1)
     layers = nn.ModuleList(
-        OPERATORS[run.setting["backbone"]](widths[j], run.h.hidden, run.torch_generator(f"layer-{j}")) for j in range(depth)
+        OPERATORS[run.setting["backbone"]](widths[j], run.h.hidden, run.torch_generator(f"layer-{j}"))
+        for j in range(depth)
     ).to(task.device)
     normalised_x = row_l2_normalise(x)
 
