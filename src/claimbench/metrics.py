@@ -12,7 +12,8 @@ def accuracy(labels: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve: probability that a positive scores higher than a negative, ties counted half (rank formula).
+    """Area under the ROC curve: probability that a positive scores higher than a negative, ties counted half (rank
+    formula).
 
     Args:
         labels: (n,) 0 or 1, both present.

@@ -1,4 +1,5 @@
-"""The baseline BP: a GNN trained end to end by backpropagation (ForwardGNN, Section 4.1; torch-geometric's GCN, GraphSAGE, GAT)."""
+"""The baseline BP: a GNN trained end to end by backpropagation (ForwardGNN, Section 4.1; torch-geometric's GCN,
+GraphSAGE, GAT)."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Features, graph: Graph, last_graph: Graph | None = None) -> Tensor:
-        """(receivers of ``last_graph``, out); ``last_graph`` is the graph of the last layer when fewer outputs are wanted."""
+        """(receivers of ``last_graph``, out); ``last_graph`` is the graph of the last layer when fewer outputs are
+        wanted."""
         for i, layer in enumerate(self.layers):
             last = i == len(self.layers) - 1
             x = layer.propagate(layer.project(x), (last_graph or graph) if last else graph)

@@ -217,7 +217,8 @@ def score_memory(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
 
 
 def fit_time(run: Run, data: Data) -> Artifact:
-    """Milliseconds an update, interleaved: BP of depth L; all L layers of SF with and without the cached aggregation."""
+    """Milliseconds an update, interleaved: BP of depth L; all L layers of SF with and without the cached
+    aggregation."""
     from claimbench.papers.forward_gnn import measuring, task
 
     node_task, depth = task.load_node_task(run, data), run.setting["L"]

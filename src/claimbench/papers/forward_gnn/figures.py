@@ -72,7 +72,8 @@ def link_prediction(tables: Tables) -> Figure:
 
 
 def memory(tables: Tables) -> Figure:
-    """Megabytes kept for backward against depth; levels do not compare with the published GPU peaks, so none are drawn."""
+    """Megabytes kept for backward against depth; levels do not compare with the published GPU peaks, so none are
+    drawn."""
     return _panels(tables, "memory", "train/saved_mb", "none", 1.0, "kept for backward (MB)")
 
 

@@ -1,6 +1,7 @@
 """Forward-forward learning on graphs with label appending (FF-LA) and with virtual nodes (FF-VN).
 
-ForwardGNN, Section 3.1. A layer learns to give positive inputs (the right label) a high goodness and K - 1 negative inputs
+ForwardGNN, Section 3.1. A layer learns to give positive inputs (the right label) a high goodness and K - 1 negative
+inputs
 (wrong labels) a low one; each input is a *stream* that goes through the frozen layers on its own.
 """
 
@@ -47,7 +48,8 @@ def goodness(outputs: list[Tensor], theta: float) -> Tensor:
 
 
 def wrong_classes(n_nodes: int, y: Tensor, n_classes: int, generator: torch.Generator) -> Tensor:
-    """The K - 1 wrong classes of every node in a random order: (nodes, K - 1). ``y`` -1 (unknown) leaves out class 0."""
+    """The K - 1 wrong classes of every node in a random order: (nodes, K - 1). ``y`` -1 (unknown) leaves out class
+    0."""
     order = torch.rand(n_nodes, n_classes, generator=generator)
     order[torch.arange(n_nodes), y.clamp(min=0).cpu()] = 2.0
     return order.argsort(dim=1)[:, :-1].to(y.device)
@@ -71,7 +73,8 @@ def squared_norm(x: Features) -> Tensor:
 class LabelStreams:
     """Streams that differ in the label vector appended to the features.
 
-    The features' product with the weights is common to all streams; a stream adds its label's rows of the weights and, as
+    The features' product with the weights is common to all streams; a stream adds its label's rows of the weights
+    and, as
     the label enters the row-L2 norm, scales each node.
 
     Args:
@@ -99,7 +102,8 @@ class LabelStreams:
         ]
 
     def outputs(self, operator: Operator, raw: Tensor | None) -> list[Tensor]:
-        """The layer's output at the receivers, a stream each; ``raw`` is the features' projection in the first layer."""
+        """The layer's output at the receivers, a stream each; ``raw`` is the features' projection in the first
+        layer."""
         if raw is not None:
             return self._first(operator, raw, self.limited)
         return [prepared(operator) for prepared in self.prepared]
@@ -166,7 +170,8 @@ def _fit_streams(
     validation: Streams,
     test: Streams,
 ) -> list[Tensor]:
-    """Train ``depth`` layers on the streams; summed goodness of the test streams for every prefix, (nodes, classes) each."""
+    """Train ``depth`` layers on the streams; summed goodness of the test streams for every prefix, (nodes, classes)
+    each."""
     n_features, theta = x.shape[1], run.h.theta
     val_targets = task.y[task.val]
     val_total = torch.zeros(len(task.val), task.n_classes, device=task.device)
@@ -180,12 +185,14 @@ def _fit_streams(
         for streams in (training, validation):
             streams.prepare(operator)
 
-        def forward(operator: Operator = operator, first: bool = first) -> tuple[Tensor, object]:
+        def forward(
+            operator: Operator = operator, first: bool = first, below: Tensor = val_total
+        ) -> tuple[Tensor, object]:
             raw = x @ operator.weight[:n_features] if first else None
             loss = goodness_loss(training.outputs(operator, raw), theta)
 
             def validate() -> float:
-                total = val_total + goodness(validation.outputs(operator, raw), theta)
+                total = below + goodness(validation.outputs(operator, raw), theta)
                 return float((total.argmax(dim=1) == val_targets).float().mean())
 
             return loss, validate

@@ -1,6 +1,7 @@
 """Link prediction: backpropagation, ForwardGNN-CE and ForwardGNN-FF (ForwardGNN, Section 3.4).
 
-The score of an edge (u, v) is ``z_u . z_v``. CE and FF train layer by layer; each layer scores edges by itself and the scores are averaged.
+The score of an edge (u, v) is ``z_u . z_v``. CE and FF train layer by layer; each layer scores edges by itself and
+the scores are averaged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from torch.nn import functional
 from claimbench.metrics import roc_auc
 from claimbench.papers.forward_gnn.backprop import Network
 from claimbench.papers.forward_gnn.loop import train
-from claimbench.papers.forward_gnn.operators import OPERATORS, Features, Graph, PreparedInput, row_l2_normalise
+from claimbench.papers.forward_gnn.operators import (
+    OPERATORS,
+    Features,
+    Graph,
+    Operator,
+    PreparedInput,
+    row_l2_normalise,
+)
 from claimbench.papers.forward_gnn.task import load_features
 
 if TYPE_CHECKING:
@@ -75,7 +83,8 @@ def product_goodness(z: Tensor, pairs: Tensor, theta: float) -> Tensor:
 
 
 def fit_backpropagation(run: Run, task: LinkTask, depth: int) -> list[Tensor]:
-    """The embedding z of all nodes, (nodes, hidden), as a list of one: no class head, no activation after the last layer."""
+    """The embedding z of all nodes, (nodes, hidden), as a list of one: no class head, no activation after the last
+    layer."""
     network = Network(run, task.x.shape[1], run.h.hidden, run.h.hidden, depth, classifier=False).to(run.device)
 
     def forward() -> tuple[Tensor, Callable[[], float]]:
@@ -106,7 +115,9 @@ def fit_layers(run: Run, task: LinkTask, depth: int, logit: Callable[[Tensor, Te
         ).to(run.device)
         inputs = PreparedInput(operator, x, task.graph)
 
-        def forward(operator=operator, inputs=inputs, earlier=earlier) -> tuple[Tensor, Callable[[], float]]:  # type: ignore[no-untyped-def]
+        def forward(
+            operator: Operator = operator, inputs: PreparedInput = inputs, earlier: Tensor = earlier
+        ) -> tuple[Tensor, Callable[[], float]]:
             z = inputs(operator)
             loss = functional.binary_cross_entropy_with_logits(logit(z, task.pairs), task.labels)
             return loss, lambda: roc_auc(task.val_labels, (earlier + logit(z, task.val_pairs).sigmoid()).cpu().numpy())

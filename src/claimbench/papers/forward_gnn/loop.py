@@ -47,7 +47,8 @@ def adam(parameters: Sequence[nn.Parameter], run: Run) -> torch.optim.Adam:
 def train(run: Run, module: nn.Module, forward: Callable[[], tuple[Tensor, Callable[[], float]]], name: str) -> int:
     """Minimise ``forward()[0]`` over the module's parameters; they end at the best validation score.
 
-    ``forward`` returns the loss and a function that gives the validation score of the same forward pass. Validation after
+    ``forward`` returns the loss and a function that gives the validation score of the same forward pass. Validation
+    after
     update e uses the weights with which update e + 1 starts, so the two share one pass.
 
     Returns:

@@ -1,4 +1,5 @@
-"""Memory, time and locality of training: what is saved for backward, milliseconds an update, and who gets a gradient."""
+"""Memory, time and locality of training: what is saved for backward, milliseconds an update, and who gets a
+gradient."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def saved_bytes(loss: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps for the backward pass of ``loss()``; tensors that share a storage count once, parameters not at all."""
+    """Bytes that autograd keeps for the backward pass of ``loss()``; tensors that share a storage count once,
+    parameters not at all."""
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -130,7 +132,8 @@ def stepper(module: torch.nn.Module, loss: Callable[[], Tensor], run: Run) -> Ca
 
 
 def locality(run: Run, task: NodeTask) -> dict[str, float]:
-    """Train layer 2 for some updates: how far layer 1 moved, and how many of its parameters got a gradient (both must be 0)."""
+    """Train layer 2 for some updates: how far layer 1 moved, and how many of its parameters got a gradient (both must
+    be 0)."""
     (first, _), (second, loss) = single_forward_layers(run, task, 2, cached=False)
     before = [parameter.detach().clone() for parameter in first.parameters()]
     start = [parameter.detach().clone() for parameter in second.parameters()]

@@ -1,11 +1,13 @@
 """Graph operators GCN, GraphSAGE and GAT as ``propagate(project(x))``, with the aggregation of a fixed input cached.
 
-A layer of ForwardGNN trains while its input stays the same, so for GCN and GraphSAGE the neighbourhood aggregation of the
+A layer of ForwardGNN trains while its input stays the same, so for GCN and GraphSAGE the neighbourhood aggregation of
+the
 input can be computed once and an epoch is a dense product (ForwardGNN, Appendix on training time, Table 15).
 Sparse bag-of-words features are never made dense: with class nodes the product is taken in two blocks,
 ``A [X; V] W = A_r (X W) + A_v (V W)``, X sparse and V one row a class.
 
-Sources: GCN (arXiv 1609.02907, Eq. 2), GraphSAGE with mean aggregation (arXiv 1706.02216, Alg. 1), GAT (arXiv 1710.10903,
+Sources: GCN (arXiv 1609.02907, Eq. 2), GraphSAGE with mean aggregation (arXiv 1706.02216, Alg. 1), GAT (arXiv
+1710.10903,
 Eq. 3-6). Initial values are those of torch-geometric's GCNConv, SAGEConv and GATConv.
 """
 
@@ -232,13 +234,15 @@ class SAGE(nn.Module):
 
 
 class GAT(nn.Module):
-    """Attention over neighbours and the node itself, 4 heads, LeakyReLU slope 0.2; attention depends on the weights, so nothing is cached.
+    """Attention over neighbours and the node itself, 4 heads, LeakyReLU slope 0.2; attention depends on the weights,
+    so nothing is cached.
 
     Args:
         in_features: input width.
         out_features: output width; a multiple of ``heads`` unless ``last``.
         generator: stream of the initial weights (Glorot uniform; zero bias).
-        last: average the heads, each ``out_features`` wide, instead of concatenating them (class scores of a BP network).
+        last: average the heads, each ``out_features`` wide, instead of concatenating them (class scores of a BP
+        network).
     """
 
     def __init__(
@@ -282,7 +286,8 @@ Operator = GCN | SAGE | GAT
 class PreparedInput:
     """A layer's fixed input on a graph, ready for many forward passes.
 
-    Dense inputs of GCN and SAGE are aggregated once (``cached``); sparse ones are projected first, which is cheaper because
+    Dense inputs of GCN and SAGE are aggregated once (``cached``); sparse ones are projected first, which is cheaper
+    because
     ``A X`` has several times the entries of X (CoraML: 690 k against 151 k).
     """
 

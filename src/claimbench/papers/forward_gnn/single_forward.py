@@ -1,4 +1,5 @@
-"""Single forward learning (SF): layers are trained one after another, each by one forward pass on the graph with class nodes.
+"""Single forward learning (SF): layers are trained one after another, each by one forward pass on the graph with
+class nodes.
 
 ForwardGNN, Section 3.2 and Algorithm 1. "Single forward" still differentiates inside a layer; nothing is differentiated
 through two layers.

@@ -26,7 +26,8 @@ DENSE_ABOVE = 0.25
 class NodeTask:
     """Node classification on one split.
 
-    ``y`` holds labels where they may be used and -1 elsewhere (the test nodes); ``train``, ``val``, ``test`` are node indices.
+    ``y`` holds labels where they may be used and -1 elsewhere (the test nodes); ``train``, ``val``, ``test`` are node
+    indices.
     """
 
     x: Features
@@ -47,7 +48,8 @@ class NodeTask:
 
 
 def row_sum_normalise(x: scipy.sparse.csr_matrix | np.ndarray) -> scipy.sparse.csr_matrix | np.ndarray:
-    """Features shifted to minimum 0 and divided by their row sum, at least 1: torch-geometric's ``NormalizeFeatures``."""
+    """Features shifted to minimum 0 and divided by their row sum, at least 1: torch-geometric's
+    ``NormalizeFeatures``."""
     if isinstance(x, np.ndarray):
         x = x - x.min()
         return x / np.maximum(x.sum(axis=1, keepdims=True), 1.0)

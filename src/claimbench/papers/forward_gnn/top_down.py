@@ -1,6 +1,7 @@
 """Single forward learning with top-down signals: from the layer above to the input (T2I) or to the loss (T2L).
 
-ForwardGNN, Section 3.3. All layers learn together in time steps; states are detached, so a layer's loss has no gradient for
+ForwardGNN, Section 3.3. All layers learn together in time steps; states are detached, so a layer's loss has no
+gradient for
 another layer.
 """
 
@@ -36,7 +37,8 @@ def update_order(depth: int) -> list[int]:
 class TopToInput:
     """The recurrence of T2I on one graph.
 
-    Layer j sees [normalised state below | normalised state above]; the state above the top layer is ``top``, or nothing.
+    Layer j sees [normalised state below | normalised state above]; the state above the top layer is ``top``, or
+    nothing.
 
     Args:
         x: row-L2-normalised features, (nodes, features).
