@@ -240,6 +240,9 @@ class Runner:
         """While a fit runs, nothing may open what only score may see."""
         from claimbench.data import guard
 
+        guard.protect(self.data_root)
+        if self.plan.config.mirror:
+            guard.protect(Path(self.plan.config.mirror))
         return guard.sealed()
 
     def _inputs(self, run: PlannedRun) -> dict[str, dict[str, Any]]:

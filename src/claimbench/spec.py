@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,6 +232,8 @@ def load_config(path: Path | None, values: dict[str, Any] | None = None) -> Conf
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected keys and values at the top level, found {content!r}")
     merged = {**content, **(values or {})}
+    if merged.get("mirror") is None and os.environ.get("CLAIMBENCH_MIRROR"):
+        merged["mirror"] = os.environ["CLAIMBENCH_MIRROR"]
     return parse(Config, merged, path or "the configuration")
 
 
