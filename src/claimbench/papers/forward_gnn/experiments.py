@@ -54,6 +54,20 @@ def fit_node_classification__bp_nowd(run: Run, data: Data) -> Artifact:
     return {"scores": backprop.fit(run, task.load_node_task(run, data), run.setting["L"])}
 
 
+def fit_node_classification__bp_long(run: Run, data: Data) -> Artifact:
+    """Control: BP without early stopping (all epochs, best validation weights)."""
+    from claimbench.papers.forward_gnn import backprop, task
+
+    run.hyper["patience"] = run.hyper["epochs"]
+    return {"scores": backprop.fit(run, task.load_node_task(run, data), run.setting["L"])}
+
+
+def fit_node_classification__bp_nowd_long(run: Run, data: Data) -> Artifact:
+    """Control: BP with neither weight decay nor early stopping."""
+    run.hyper["weight_decay"] = 0.0
+    return fit_node_classification__bp_long(run, data)
+
+
 def _prefixes(runs: list[Run], datas: list[Data], fit: Callable[[Run, Data, int], list[Any]]) -> list[Artifact]:
     """One training of the deepest run gives the artifacts of all runs that differ in depth alone.
 

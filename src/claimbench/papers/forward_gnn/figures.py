@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from claimbench.figures import Tables
 
-_METHODS = ("SF", "BP", "BP-rowL2", "BP-nowd", "T2I", "T2L", "FF-LA", "FF-VN", "CE", "FF")
+_METHODS = ("SF", "BP", "BP-rowL2", "BP-nowd", "BP-long", "BP-nowd-long", "T2I", "T2L", "FF-LA", "FF-VN", "CE", "FF")
 _COLOUR = dict(zip(("SF", "BP", "BP-rowL2", "BP-nowd", "T2I", "T2L", "FF-LA"), COLOURS, strict=True)) | {
     "CE": COLOURS[0],
     "FF": COLOURS[2],
     "FF-VN": "#999933",
+    "BP-long": "#AA7755",
+    "BP-nowd-long": "#882255",
 }
 
 
