@@ -61,7 +61,7 @@ def judge(
     adjusted = stats.holm([row["p"] if row["p"] is not None else math.nan for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row["p_adj"] = None if math.isnan(p) else p
-        # The p of an exceeded value speaks of equality, which is not what the verdict says: only a p that was small counts.
+        # The p of an exceeded value speaks of equality, not of the verdict: only a p that was small is corrected.
         if row["verdict"] in ("reproduced", "exceeded") and not math.isnan(p) and row["p"] <= alpha < p:
             row["verdict"] = "inconclusive"
             row["reason"] = "significant alone, not after Holm's correction over the paper's claims"
