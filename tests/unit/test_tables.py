@@ -1,0 +1,77 @@
+"""The regenerated tables."""
+
+from __future__ import annotations
+
+import copy
+
+import pandas as pd
+import pytest
+
+from claimbench import steps, tables
+from claimbench.collect import collect
+from tests.conftest import EXPERIMENTS, PAPER, PaperFolder
+
+
+def build(paper: PaperFolder) -> tuple[str, pd.DataFrame]:
+    plan = paper.plan()
+    steps.fit_and_score(plan, "toy-paper", "location")
+    collect(plan, "toy-paper")
+    steps.judge(plan, "toy-paper")
+    tables.build(plan.papers["toy-paper"], plan.tier_dir)
+    base = plan.tier_dir / "papers" / "toy-paper" / "tables" / "location"
+    for suffix in (".csv", ".md", ".tex", ".html"):
+        assert base.with_suffix(suffix).stat().st_size > 0
+    return base.with_suffix(".md").read_text(), pd.read_parquet(base.with_suffix(".parquet"))
+
+
+def test_published_stands_beside_measured(paper: PaperFolder) -> None:
+    text, rows = build(paper)
+    row = rows[(rows.method == "mean") & (rows.setting == "k=1")].iloc[0]
+    assert (row.published, row.published_spread, row.checked, row.n) == (0.1, 0.01, "read", 2)
+    assert f"0.10 ± 0.01 \\| {row.measured:.2f}" in text
+    assert rows[(rows.method == "median")].published.isna().all()
+
+
+def test_unverified_numbers_and_failures_show(paper: PaperFolder) -> None:
+    (paper.folder / "experiments.py").write_text(
+        EXPERIMENTS.replace('return {"x": x, "estimate": float(x.mean())}', "raise ValueError('<b>no</b>')")
+    )
+    csv = paper.folder / "published.csv"
+    csv.write_text(csv.read_text().replace(",read", ",memory"))
+    text, rows = build(paper)
+    assert "(unverified)" in text
+    assert "failed" in text
+    assert set(rows[rows.method == "mean"].status) == {"failed"}
+    assert list(rows[rows.method == "mean"].n_failed) == [2, 2]
+
+
+def test_equal_input_gives_equal_bytes(paper: PaperFolder) -> None:
+    build(paper)
+    folder = paper.plan().tier_dir / "papers" / "toy-paper" / "tables"
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    build(paper)
+    assert before == {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_hostile_names_are_escaped(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["location"]["title"] = "<script>alert(1)</script> & 50 % of $x_1$"
+    paper.write(changed)
+    build(paper)
+    folder = paper.plan().tier_dir / "papers" / "toy-paper" / "tables"
+    assert "<script>" not in (folder / "location.html").read_text()
+    assert "setting" not in (folder / "location.tex").read_text().split("tabular")[0].replace("%", "")
+
+
+@pytest.mark.parametrize(("value", "digits", "text"), [(0.0012, 2, "0.0012"), (12.345, 1, "12.3"), (0.0, 2, "0.00")])
+def test_numbers_keep_their_meaning(value: float, digits: int, text: str) -> None:
+    cell = {
+        "published": value,
+        "published_spread": None,
+        "checked": "read",
+        "measured": None,
+        "sd": None,
+        "n": 0,
+        "status": "not run",
+    }
+    assert tables.cell_text(cell, digits) == f"{text} | –"

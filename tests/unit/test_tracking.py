@@ -1,0 +1,60 @@
+"""Import into a real MLflow store."""
+
+from __future__ import annotations
+
+import pytest
+
+from claimbench import steps, tracking
+from claimbench.collect import collect, merge
+from claimbench.errors import UserError
+from tests.conftest import PARTS, PaperFolder
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def finish(paper: PaperFolder, **changes: object) -> object:
+    plan = paper.plan(**changes)
+    steps.fit_and_score(plan, "toy-paper", "location")
+    collect(plan, "toy-paper")
+    steps.judge(plan, "toy-paper")
+    merge(plan)
+    return plan
+
+
+def test_import_is_idempotent_and_follows_changes(paper: PaperFolder) -> None:
+    from mlflow import MlflowClient
+
+    plan = finish(paper, experiments={"toy-paper": ["location"]})
+    assert "8 runs imported, 0 replaced, 0 there already" in tracking.track(plan)
+    assert "0 runs imported, 0 replaced, 8 there already" in tracking.track(plan)
+    client = MlflowClient(tracking_uri=tracking.default_uri(plan.config))
+    experiment = client.get_experiment_by_name("toy-paper")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 8
+    run = next(r for r in runs if r.data.params["method"] == "median" and r.data.params["seed"] == "1")
+    assert run.data.tags["status"] == "done"
+    assert "C1: " in run.data.tags["verdicts"]
+    assert run.data.params["hyper.shift"] == "0.5"
+    assert set(run.data.metrics) >= {"test/error", "estimate", "wall_s"}
+    assert run.info.end_time >= run.info.start_time > 0
+
+    paper.write(parts=PARTS.replace("QUANTILE = 0.5", "QUANTILE = 0.52"))
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith("claimbench.papers.toy_paper")]:
+        del sys.modules[name]
+    changed = finish(paper, experiments={"toy-paper": ["location"]})
+    assert "4 runs imported" in tracking.track(changed)
+
+
+def test_a_dead_server_is_one_sentence(paper: PaperFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": "http://127.0.0.1:9"})
+    with pytest.raises(UserError, match="the runs are safe"):
+        tracking.track(plan)
+
+
+def test_a_wrong_uri_is_one_sentence(paper: PaperFolder) -> None:
+    plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": "ftp://x"})
+    with pytest.raises(UserError, match=r"tracking.uri is 'ftp://x'"):
+        tracking.track(plan)
