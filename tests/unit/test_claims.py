@@ -259,8 +259,8 @@ def test_margins_are_judged_at_all_multipliers() -> None:
     }
     rows = judge_margins([claim], **given)
     assert [row["multiplier"] for row in rows] == list(MULTIPLIERS)
-    assert [row["verdict"] for row in rows][0] == "reproduced"
-    assert [row["verdict"] for row in rows][-1] == "contradicted"
+    assert rows[0]["verdict"] == "reproduced"
+    assert rows[-1]["verdict"] == "contradicted"
 
 
 _ORDER = {"contradicted": 0, "inconclusive": 1, "reproduced": 2, "exceeded": 3}
