@@ -55,15 +55,16 @@ def fit_node_classification__bp_nowd(run: Run, data: Data) -> Artifact:
 
 
 def fit_node_classification__bp_long(run: Run, data: Data) -> Artifact:
-    """Control: BP without early stopping (all epochs, best validation weights)."""
+    """Control: BP with enough training, i.e. ten times the learning rate and no early stopping (best validation weights)."""
     from claimbench.papers.forward_gnn import backprop, task
 
     run.hyper["patience"] = run.hyper["epochs"]
+    run.hyper["learning_rate"] = 10 * run.hyper["learning_rate"]
     return {"scores": backprop.fit(run, task.load_node_task(run, data), run.setting["L"])}
 
 
 def fit_node_classification__bp_nowd_long(run: Run, data: Data) -> Artifact:
-    """Control: BP with neither weight decay nor early stopping."""
+    """Control: the same without weight decay."""
     run.hyper["weight_decay"] = 0.0
     return fit_node_classification__bp_long(run, data)
 
