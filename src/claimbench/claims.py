@@ -359,10 +359,10 @@ def _exact(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
     row |= {
         "margin": margin or None,
         "n": values.size,
-        "published": row["published"] or f"{claim.op} {target:g}",
+        "published": row["published"] or (f"{target:g}" if claim.target == "published" else ""),
         "measured": f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}",
         "test": "every value compared",
-        "effect": "worst value",
+        "effect": f"worst value, must be {claim.op} {target:g}" + (f" ± {margin:g}" if margin else ""),
         "diff": float(worst),
         "verdict": "reproduced" if holds.all() else "contradicted",
     }

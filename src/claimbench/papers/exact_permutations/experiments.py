@@ -340,10 +340,13 @@ def score_which_kernel(run: Run, artifact: dict[str, Any], data: None) -> dict[s
     values = np.array([published[int(k)] for k in artifact["k"]])
     log_ratio = np.log(values / artifact["predicted"])
     standard = (log_ratio - artifact["mean"]) / artifact["sd"]
+    ratio = values / artifact["predicted"]
+    low, high = stats.t.interval(0.90, ratio.size - 1, ratio.mean(), ratio.std(ddof=1) / math.sqrt(ratio.size))
     return {
-        "test/ratio": float(np.exp(log_ratio.mean())),
-        "test/ratio_sd": float((values / artifact["predicted"]).std(ddof=1)),
-        "test/largest_deviation": float(np.max(np.abs(values / artifact["predicted"] - 1.0))),
+        "test/ratio": float(ratio.mean()),
+        "test/ratio_sd": float(ratio.std(ddof=1)),
+        "test/ratio_interval_from_1": float(max(abs(low - 1.0), abs(high - 1.0))),
+        "test/largest_deviation": float(np.max(np.abs(ratio - 1.0))),
         "test/z": abs(float(standard.sum() / math.sqrt(standard.size))),
     }
 
