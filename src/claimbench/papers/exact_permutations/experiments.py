@@ -335,7 +335,13 @@ def fit_which_kernel(run: Run, data: None) -> dict[str, Any]:
 
 
 def score_which_kernel(run: Run, artifact: dict[str, Any], data: None) -> dict[str, float]:
-    """The published N90 of k = 10..30 against the prediction: mean ratio, z of the mean log ratio less its bias."""
+    """The published N90 of k = 10..30 against the prediction.
+
+    Mean and sd of the ratio over k, the farther end of the mean's 90 % interval from 1 (within the margin exactly when
+    two one-sided tests say so), the largest single deviation, and z of the mean log ratio less its sampling bias.
+    """
+    from scipy import stats
+
     published = published_n90()
     values = np.array([published[int(k)] for k in artifact["k"]])
     log_ratio = np.log(values / artifact["predicted"])
