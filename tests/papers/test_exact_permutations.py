@@ -115,11 +115,10 @@ def test_ntk_training_fits_and_its_gradient_is_autograds() -> None:
 
 def test_official_recipe_equals_torch_modules() -> None:
     k, width, steps = 4, 16, 25
-    generator = torch.Generator().manual_seed(2)
     test = torch.eye(k)[:2] + torch.eye(k)[2:]
-    ours = networks.train_official(1, width, torch.eye(k), test, steps, 0.5, torch.Generator().manual_seed(2))[0]
-    w = torch.randn(1, width, k, generator=generator)[0] / k**0.5
-    v = torch.randn(1, k, width, generator=generator)[0] / width**0.5
+    start = networks.official_initial(1, width, k, torch.Generator().manual_seed(2))
+    ours = networks.official_outputs(networks.train_official(start, torch.eye(k), steps, 0.5), test)[0]
+    w, _, v, _ = (part[0] for part in start)
     net = torch.nn.Sequential(torch.nn.Linear(k, width), torch.nn.ReLU(), torch.nn.Linear(width, k))
     with torch.no_grad():
         net[0].weight.copy_(w)

@@ -168,9 +168,9 @@ def fit_ensemble(run: Run, data: None) -> dict[str, Any]:
         run.alive()
         n = min(batch, models - first)
         if run.method == "official":
-            out = networks.train_official(
-                n, width, targets, inputs, run.h.steps, run.h.learning_rate, generator, run.device
-            )
+            parameters = networks.official_initial(n, width, k, generator, run.device)
+            parameters = networks.train_official(parameters, targets, run.h.steps, run.h.learning_rate)
+            out = networks.official_outputs(parameters, inputs)
         else:
             w, v = networks.initial(n, width, k, generator, run.device)
             if run.method == "ntk":

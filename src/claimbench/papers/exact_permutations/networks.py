@@ -79,32 +79,28 @@ def outputs(w: Tensor, v: Tensor, inputs: Tensor) -> Tensor:
     return v @ torch.relu(w @ inputs.T) / math.sqrt(width * k)
 
 
-def train_official(
-    models: int,
-    width: int,
-    targets: Tensor,
-    test: Tensor,
-    steps: int,
-    learning_rate: float,
-    generator: torch.Generator,
-    device: str = "cpu",
-) -> Tensor:
-    """The released recipe (model.py, experiment.py): ``Linear -> ReLU -> Linear`` with biases, mean-squared error.
-
-    Weights are N(0, 1 / fan_in), biases start at zero and are trained; full batch because the batch of 256 exceeds k.
-
-    Args:
-        targets: (k, k), column i the image of basis vector i.
-        test: (inputs, k).
+def official_initial(models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu") -> tuple[Tensor, ...]:
+    """The released initialisation: weights N(0, 1 / fan_in), biases zero.
 
     Returns:
-        Test outputs (models, k, inputs).
+        w (models, width, k), b (models, width, 1), v (models, k, width), a (models, k, 1).
+    """
+    w = torch.randn(models, width, k, generator=generator) / math.sqrt(k)
+    v = torch.randn(models, k, width, generator=generator) / math.sqrt(width)
+    return tuple(part.to(device) for part in (w, torch.zeros(models, width, 1), v, torch.zeros(models, k, 1)))
+
+
+def train_official(parameters: tuple[Tensor, ...], targets: Tensor, steps: int, learning_rate: float) -> tuple[Tensor, ...]:
+    """The released recipe (model.py, experiment.py): ``Linear -> ReLU -> Linear`` with biases, full-batch SGD.
+
+    The loss is the squared error averaged over batch and outputs; the batch of 256 exceeds k, so it is full.
+
+    Args:
+        parameters: as :func:`official_initial` gives them.
+        targets: (k, k), column i the image of basis vector i.
     """
     k = targets.shape[0]
-    w = (torch.randn(models, width, k, generator=generator) / math.sqrt(k)).to(device)
-    v = (torch.randn(models, k, width, generator=generator) / math.sqrt(width)).to(device)
-    b = torch.zeros(models, width, 1, device=device)
-    a = torch.zeros(models, k, 1, device=device)
+    w, b, v, a = (part.clone() for part in parameters)
     rate = learning_rate * 2.0 / k**2  # derivative of the mean over k x k entries
     for _ in range(steps):
         pre = w + b
@@ -115,4 +111,10 @@ def train_official(
         a -= rate * residual.sum(dim=2, keepdim=True)
         w -= rate * back
         b -= rate * back.sum(dim=2, keepdim=True)
-    return v @ torch.relu(w @ test.T + b) + a
+    return w, b, v, a
+
+
+def official_outputs(parameters: tuple[Tensor, ...], inputs: Tensor) -> Tensor:
+    """Outputs (models, k, inputs) at inputs (inputs, k)."""
+    w, b, v, a = parameters
+    return v @ torch.relu(w @ inputs.T + b) + a
