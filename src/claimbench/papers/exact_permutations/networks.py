@@ -79,7 +79,9 @@ def outputs(w: Tensor, v: Tensor, inputs: Tensor) -> Tensor:
     return v @ torch.relu(w @ inputs.T) / math.sqrt(width * k)
 
 
-def official_initial(models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu") -> tuple[Tensor, ...]:
+def official_initial(
+    models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu"
+) -> tuple[Tensor, ...]:
     """The released initialisation: weights N(0, 1 / fan_in), biases zero.
 
     Returns:
@@ -90,7 +92,9 @@ def official_initial(models: int, width: int, k: int, generator: torch.Generator
     return tuple(part.to(device) for part in (w, torch.zeros(models, width, 1), v, torch.zeros(models, k, 1)))
 
 
-def train_official(parameters: tuple[Tensor, ...], targets: Tensor, steps: int, learning_rate: float) -> tuple[Tensor, ...]:
+def train_official(
+    parameters: tuple[Tensor, ...], targets: Tensor, steps: int, learning_rate: float
+) -> tuple[Tensor, ...]:
     """The released recipe (model.py, experiment.py): ``Linear -> ReLU -> Linear`` with biases, full-batch SGD.
 
     The loss is the squared error averaged over batch and outputs; the batch of 256 exceeds k, so it is full.
@@ -99,18 +103,25 @@ def train_official(parameters: tuple[Tensor, ...], targets: Tensor, steps: int, 
         parameters: as :func:`official_initial` gives them.
         targets: (k, k), column i the image of basis vector i.
     """
+    if parameters[0].device.type == "cpu" and len(parameters[0]) > 1:  # a batch leaves the cache
+        trained = [
+            train_official(network, targets, steps, learning_rate)
+            for network in zip(*(part.split(1) for part in parameters), strict=True)
+        ]
+        return tuple(torch.cat(part) for part in zip(*trained, strict=True))
     k = targets.shape[0]
     w, b, v, a = (part.clone() for part in parameters)
     rate = learning_rate * 2.0 / k**2  # derivative of the mean over k x k entries
+    hidden, back = torch.empty_like(w), torch.empty_like(w)  # the loop is bound by memory: every step in place
     for _ in range(steps):
-        pre = w + b
-        hidden = torch.relu(pre)
-        residual = v @ hidden + a - targets
-        back = (v.mT @ residual) * (pre > 0)
-        v -= rate * (residual @ hidden.mT)
-        a -= rate * residual.sum(dim=2, keepdim=True)
-        w -= rate * back
-        b -= rate * back.sum(dim=2, keepdim=True)
+        torch.add(w, b, out=hidden).relu_()
+        residual = torch.baddbmm(a - targets, v, hidden)
+        torch.bmm(v.mT, residual, out=back)
+        torch.ops.aten.threshold_backward.grad_input(back, hidden, 0, grad_input=back)
+        v.baddbmm_(residual, hidden.mT, alpha=-rate)
+        a.sub_(residual.sum(dim=2, keepdim=True), alpha=rate)
+        w.sub_(back, alpha=rate)
+        b.sub_(back.sum(dim=2, keepdim=True), alpha=rate)
     return w, b, v, a
 
 

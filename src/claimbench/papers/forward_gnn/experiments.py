@@ -55,7 +55,7 @@ def fit_node_classification__bp_nowd(run: Run, data: Data) -> Artifact:
 
 
 def fit_node_classification__bp_long(run: Run, data: Data) -> Artifact:
-    """Control: BP with enough training, i.e. ten times the learning rate and no early stopping (best validation weights)."""
+    """Control: BP trained long enough: ten times the learning rate, no early stopping, best validation weights."""
     from claimbench.papers.forward_gnn import backprop, task
 
     run.hyper["patience"] = run.hyper["epochs"]
