@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from collections.abc import Callable, Iterable
@@ -119,6 +120,8 @@ def _judge(claim: Claim, context: _Context) -> Row:
         "headline": claim.headline,
         "kind": claim.kind,
         "experiment": claim.experiment,
+        "metric": claim.metric,
+        "cells": "[]",
         "margin": None,
         "margin_reason": claim.margin_reason,
         "published": claim.published_note,
@@ -153,6 +156,8 @@ def _judge(claim: Claim, context: _Context) -> Row:
         return row
     scale = float(context.experiments.get(claim.experiment, {}).get("scale", 1.0))
     row["evidence"] = _evidence(claim, found, context)
+    used = {cell for part in found for cell in zip(part["method"], part["dataset"], part["setting"], strict=True)}
+    row["cells"] = json.dumps(sorted(used), separators=(",", ":"))
     _KINDS[claim.kind](claim, row, found, scale, context)
     _clean(row)
     return row

@@ -74,6 +74,8 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("headline", "b"),
         ("kind", "s"),
         ("experiment", "s"),
+        ("metric", "s"),
+        ("cells", "s"),
         ("margin", "f"),
         ("margin_reason", "s"),
         ("published", "s"),

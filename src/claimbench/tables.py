@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import json
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any
 
 from claimbench import store
 from claimbench.collect import write_table
+from claimbench.schema import VERDICTS
 from claimbench.spec import ExperimentSpec, PaperSpec
 
 Row = dict[str, Any]
+Block = list[list[Any]]  # text, a row of the long table, or None where there is no such cell
 
 
 def build(paper: PaperSpec, tier_dir: Path) -> list[Path]:
@@ -38,12 +41,12 @@ def build(paper: PaperSpec, tier_dir: Path) -> list[Path]:
             continue
         base = folder / "tables" / name
         write_table(base.with_suffix(".parquet"), "tables", rows)
-        grid = layout(experiment, rows)
+        blocks = layout(experiment, rows)
         for suffix, text in (
-            (".csv", _csv(grid)),
-            (".md", _markdown(experiment, grid)),
-            (".tex", _latex(experiment, grid)),
-            (".html", _html(experiment, grid)),
+            (".csv", _csv(blocks, experiment.digits)),
+            (".md", _markdown(experiment, blocks)),
+            (".tex", _latex(experiment, blocks)),
+            (".html", _html(paper.slug, experiment, blocks)),
         ):
             store.write_bytes(base.with_suffix(suffix), text.encode())
         written.append(base.with_suffix(".parquet"))
@@ -100,45 +103,69 @@ def long_rows(name: str, experiment: ExperimentSpec, read: dict[str, list[Row]])
             cell |= {"n": len(numbers), "n_failed": len(failed), "status": "done" if numbers else failed[0]["status"]}
             if numbers:
                 cell |= {"measured": mean(numbers), "sd": stdev(numbers) if len(numbers) > 1 else None}
+    _mark(name, cells, read["verdicts"])
     return [cells[key] for key in sorted(cells)]
 
 
-def layout(experiment: ExperimentSpec, rows: list[Row]) -> list[list[str]]:
-    """The table as text cells: rows and columns as paper.yaml lays them out, one block a metric."""
+def _mark(name: str, cells: dict[tuple[str, str, str, str], Row], verdicts: list[Row]) -> None:
+    """Give every cell the verdicts of the claims that rest on it: ``reproduced: C1 C2; contradicted: C3``."""
+    resting: dict[tuple[str, str, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in verdicts:
+        if row["experiment"] == name:
+            for cell in json.loads(row["cells"] or "[]"):
+                resting[row["metric"], *cell][row["verdict"]].append(row["claim_id"])
+    for key, groups in resting.items():
+        if key in cells:
+            said = [f"{word}: {' '.join(groups[word])}" for word in VERDICTS if word in groups]
+            cells[key]["verdict"] = "; ".join(said)
+
+
+def layout(experiment: ExperimentSpec, rows: list[Row]) -> list[Block]:
+    """Rows and columns as paper.yaml lays them out, one block a metric: a heading row, then a label and cells a row."""
     parts = ("method", "dataset", "setting")
     down = [p for p in experiment.rows if p in parts] or ["method"]
     across = [p for p in parts if p not in down]
-    grid: list[list[str]] = []
+    blocks: list[Block] = []
     for metric in sorted({row["metric"] for row in rows}, key=lambda m: (m != experiment.metric, m)):
         block = [row for row in rows if row["metric"] == metric]
         columns = list(dict.fromkeys(tuple(row[p] for p in across) for row in block))
         found = {(tuple(row[p] for p in down), tuple(row[p] for p in across)): row for row in block}
         unit = f" ({experiment.unit})" if experiment.unit and metric == experiment.metric else ""
-        grid.append([f"{metric}{unit}", *(" ".join(v for v in c if v and v != "none") or "value" for c in columns)])
+        lines = [[f"{metric}{unit}", *(_label(column) or "value" for column in columns)]]
         for key in dict.fromkeys(tuple(row[p] for p in down) for row in block):
-            label = " ".join(v for v in key if v and v != "none")
-            grid.append([label, *(cell_text(found.get((key, c)), experiment.digits) for c in columns)])
-    return grid
+            lines.append([_label(key), *(found.get((key, column)) for column in columns)])
+        blocks.append(lines)
+    return blocks
 
 
-def cell_text(row: Row | None, digits: int) -> str:
-    """``published | measured ± sd (n)``; ``?`` marks a published number that nobody could verify."""
-    if row is None:
-        return ""
-    left = "–"
-    if row["published"] is not None:
-        left = _number(row["published"], digits)
-        if row["published_spread"] is not None:
-            left += f" ± {_number(row['published_spread'], digits)}"
-        if row["checked"] == "memory":
-            left += " (unverified)"
-    right = "–" if row["status"] == "not run" else row["status"]
-    if row["measured"] is not None:
-        right = _number(row["measured"], digits)
-        if row["sd"] is not None:
-            right += f" ± {_number(row['sd'], digits)}"
-        right += f" ({row['n']})"
-    return f"{left} | {right}"
+def _label(levels: tuple[str, ...]) -> str:
+    return " ".join(level for level in levels if level and level != "none")
+
+
+def cell_text(row: Row | str | None, digits: int) -> str:
+    """``published | measured ± sd (n) | verdicts of the claims that rest on it``."""
+    if row is None or isinstance(row, str):
+        return row or ""
+    text = f"{_published(row, digits)} | {_measured(row, digits)}"
+    return f"{text} | {row['verdict']}" if row["verdict"] else text
+
+
+def _published(row: Row, digits: int) -> str:
+    if row["published"] is None:
+        return "–"
+    text = _number(row["published"], digits)
+    if row["published_spread"] is not None:
+        text += f" ± {_number(row['published_spread'], digits)}"
+    return text + (" (unverified)" if row["checked"] == "memory" else "")
+
+
+def _measured(row: Row, digits: int) -> str:
+    if row["measured"] is None:
+        return "–" if row["status"] == "not run" else str(row["status"])
+    text = _number(row["measured"], digits)
+    if row["sd"] is not None:
+        text += f" ± {_number(row['sd'], digits)}"
+    return f"{text} ({row['n']})"
 
 
 def _number(value: float, digits: int) -> str:
@@ -147,32 +174,20 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
-def _csv(grid: list[list[str]]) -> str:
+def _csv(blocks: list[Block], digits: int) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(grid)
+    csv.writer(out, lineterminator="\n").writerows(
+        [cell_text(cell, digits) for cell in line] for block in blocks for line in block
+    )
     return out.getvalue()
 
 
-def _blocks(grid: list[list[str]]) -> list[list[list[str]]]:
-    blocks: list[list[list[str]]] = []
-    for row in grid:
-        if (
-            "/" in row[0].split(" (")[0]
-            and (not blocks or len(row) >= 1)
-            and row[0].split(" (")[0].count("/") == 1
-            and "|" not in "".join(row[1:])
-        ):
-            blocks.append([])
-        blocks[-1].append(row)
-    return blocks
-
-
-def _markdown(experiment: ExperimentSpec, grid: list[list[str]]) -> str:
-    lines = [f"**{experiment.title}** — each cell: published | measured ± sd (runs)", ""]
-    for block in _blocks(grid):
-        safe = [[cell.replace("|", "\\|") for cell in row] for row in block]
+def _markdown(experiment: ExperimentSpec, blocks: list[Block]) -> str:
+    lines = [f"**{experiment.title}** — each cell: published | measured ± sd (runs) | claims", ""]
+    for block in blocks:
+        safe = [[cell_text(cell, experiment.digits).replace("|", "\\|") for cell in line] for line in block]
         lines += ["| " + " | ".join(safe[0]) + " |", "|" + " --- |" * len(safe[0])]
-        lines += ["| " + " | ".join(row) + " |" for row in safe[1:]] + [""]
+        lines += ["| " + " | ".join(line) + " |" for line in safe[1:]] + [""]
     return "\n".join(lines)
 
 
@@ -193,25 +208,49 @@ _TEX = {
 }
 
 
-def _latex(experiment: ExperimentSpec, grid: list[list[str]]) -> str:
-    def safe(text: str) -> str:
-        return "".join(_TEX.get(c, c) for c in text)
+def _latex(experiment: ExperimentSpec, blocks: list[Block]) -> str:
+    def safe(cell: Row | str | None) -> str:
+        return "".join(_TEX.get(c, c) for c in cell_text(cell, experiment.digits))
 
     lines = []
-    for block in _blocks(grid):
+    for block in blocks:
         lines += [
             r"\begin{tabular}{l" + "r" * (len(block[0]) - 1) + "}",
             r"\hline",
             " & ".join(map(safe, block[0])) + r" \\ \hline",
         ]
-        lines += [" & ".join(map(safe, row)) + r" \\" for row in block[1:]] + [r"\hline", r"\end{tabular}", ""]
+        lines += [" & ".join(map(safe, line)) + r" \\" for line in block[1:]] + [r"\hline", r"\end{tabular}", ""]
     return f"% {experiment.title}\n" + "\n".join(lines)
 
 
-def _html(experiment: ExperimentSpec, grid: list[list[str]]) -> str:
+def _html(paper: str, experiment: ExperimentSpec, blocks: list[Block]) -> str:
+    """Tables whose measured numbers link to their runs (by ``data-runs``) and whose verdicts link to their claims."""
     parts = [f"<h3>{html.escape(experiment.title)}</h3>"]
-    for block in _blocks(grid):
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in block[0])
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in block[1:])
+    for block in blocks:
+        head = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in block[0])
+        body = "".join(
+            "<tr>" + "".join(f"<td>{_html_cell(paper, cell, experiment.digits)}</td>" for cell in line) + "</tr>"
+            for line in block[1:]
+        )
         parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
     return "\n".join(parts) + "\n"
+
+
+def _html_cell(paper: str, cell: Row | str | None, digits: int) -> str:
+    if cell is None or isinstance(cell, str):
+        return html.escape(cell or "")
+    measured = html.escape(_measured(cell, digits))
+    if cell["n"] or cell["n_failed"]:
+        name = html.escape(cell_name(paper, cell))
+        measured = f'<a href="#runs" data-runs="={name}">{measured}</a>'
+    text = f"{html.escape(_published(cell, digits))} | {measured}"
+    for group in filter(None, (cell["verdict"] or "").split("; ")):
+        verdict, ids = group.rsplit(": ", 1)
+        links = " ".join(f'<a href="#claim-{paper}-{html.escape(i)}">{html.escape(i)}</a>' for i in ids.split(" "))
+        text += f' | <span class="v-{verdict.replace(" ", "-")} chip">{verdict}</span> {links}'
+    return text
+
+
+def cell_name(paper: str, row: Row) -> str:
+    """``paper/experiment/method/dataset/setting``, as ``claimbench explain`` takes it."""
+    return "/".join((paper, row["experiment"], row["method"], row["dataset"], row["setting"]))

@@ -42,6 +42,9 @@ def test_report_sorts_filters_and_slides(paper: PaperFolder, browser: Any) -> No
     )
     assert browser.execute_script("return document.getElementById('runs-shown').textContent") == "2 of 10 runs"
 
+    browser.execute_script("document.querySelector('#toy-paper td a[data-runs*=\"/mean/none/k=1\"]').click()")
+    assert browser.execute_script("return document.getElementById('runs-shown').textContent") == "2 of 10 runs"
+
     browser.execute_script(
         "const s = document.querySelector('[data-filter=verdict]'); s.value = 'not run'; s.dispatchEvent(new Event('change'))"
     )

@@ -56,7 +56,7 @@ def test_links_to_runs_lead_somewhere(paper: PaperFolder) -> None:
     ids = set(re.findall(r'\bid="([^"]+)"', text))
     assert anchors <= ids, anchors - ids
     assert len(re.findall(r'id="run-[0-9a-f]{12}"', text)) == 10
-    assert 'data-runs="toy-paper location"' in text
+    assert 'data-runs="=toy-paper/location/mean/none/k=1' in text
 
 
 def test_hostile_strings_are_escaped(paper: PaperFolder) -> None:

@@ -6,10 +6,11 @@ import copy
 
 import pandas as pd
 import pytest
+import yaml
 
 from claimbench import steps, tables
 from claimbench.collect import collect
-from tests.conftest import EXPERIMENTS, PAPER, PaperFolder
+from tests.conftest import CLAIMS, EXPERIMENTS, PAPER, PaperFolder
 
 
 def build(paper: PaperFolder) -> tuple[str, pd.DataFrame]:
@@ -30,6 +31,25 @@ def test_published_stands_beside_measured(paper: PaperFolder) -> None:
     assert (row.published, row.published_spread, row.checked, row.n) == (0.1, 0.01, "read", 2)
     assert f"0.10 ± 0.01 \\| {row.measured:.2f}" in text
     assert rows[(rows.method == "median")].published.isna().all()
+
+
+def test_cells_carry_the_verdicts_that_rest_on_them(paper: PaperFolder) -> None:
+    claims = copy.deepcopy(CLAIMS)
+    claims["claims"].append(
+        {**claims["claims"][0], "id": "C2", "kind": "exact", "select": {"method": "mean"}, "op": "<", "target": -1.0}
+    )
+    (paper.folder / "claims.yaml").write_text(yaml.safe_dump(claims))
+    text, rows = build(paper)
+    verdicts = pd.read_parquet(paper.plan().tier_dir / "papers" / "toy-paper" / "verdicts.parquet").set_index(
+        "claim_id"
+    )
+    first = verdicts.verdict["C1"]
+    assert verdicts.verdict["C2"] == "contradicted"
+    assert set(rows[rows.method == "median"].verdict) == {f"{first}: C1"}
+    both = set(rows[rows.method == "mean"].verdict)
+    assert len(both) == 1
+    assert "contradicted: " in both.pop()
+    assert f"\\| {first}: C1 |" in text
 
 
 def test_unverified_numbers_and_failures_show(paper: PaperFolder) -> None:
@@ -73,5 +93,6 @@ def test_numbers_keep_their_meaning(value: float, digits: int, text: str) -> Non
         "sd": None,
         "n": 0,
         "status": "not run",
+        "verdict": None,
     }
     assert tables.cell_text(cell, digits) == f"{text} | –"

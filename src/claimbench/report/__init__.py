@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from claimbench.plan import Plan
 from claimbench.schema import VERDICTS
 
 _MOST_RUNS = 5000
+_MOST_CELLS = 60
 Row = dict[str, Any]
 
 
@@ -101,8 +103,11 @@ def _claim(row: Row) -> Row:
         if margin is not None
         else []
     )
+    cells = json.loads(row["cells"])
+    named = " ".join("=" + "/".join((row["paper"], row["experiment"], *cell)) for cell in cells)
     return {
         **row,
+        "runs": named if 0 < len(cells) <= _MOST_CELLS else f"{row['paper']} {row['experiment']}",
         "plot": {
             "low": at(row["ci_low"]),
             "high": at(row["ci_high"]),

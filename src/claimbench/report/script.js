@@ -20,11 +20,13 @@
   const runSearch = document.getElementById("run-search");
   const runs = $("#run-table tbody tr");
   function filterRuns() {
-    const words = runSearch.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const typed = runSearch.value.split(/\s+/).filter(Boolean);
+    const cells = new Set(typed.filter((w) => w.startsWith("=")).map((w) => w.slice(1))); // =paper/experiment/method/dataset/setting
+    const words = typed.filter((w) => !w.startsWith("=")).map((w) => w.toLowerCase());
     let shown = 0;
     for (const row of runs) {
       const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((w) => text.includes(w));
+      row.hidden = !(words.every((w) => text.includes(w)) && (!cells.size || cells.has(row.dataset.cell)));
       shown += !row.hidden;
     }
     document.getElementById("runs-shown").textContent = `${shown} of ${runs.length} runs`;
