@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,7 +162,7 @@ def test_kill_nine_at_random_moments(paper: PaperFolder) -> None:
 
     draw = random.Random(7)
     kills = 0
-    for _ in range(10):
+    while kills < 10:
         process = subprocess.Popen(
             command(paper),
             cwd=paper.root,
@@ -172,6 +173,8 @@ def test_kill_nine_at_random_moments(paper: PaperFolder) -> None:
         )
         try:
             process.wait(draw.uniform(1.0, 7.0))
+            # Through before its moment came: everything after the records is to be made again, and killed there.
+            shutil.rmtree(paper.root / "results" / "smoke")
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -179,5 +182,4 @@ def test_kill_nine_at_random_moments(paper: PaperFolder) -> None:
         time.sleep(0.05)
     last = snakemake(paper)
     assert last.returncode == 0, last.stderr[-3000:]
-    assert kills >= 3
     assert tables(paper) == tables(calm)
