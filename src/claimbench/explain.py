@@ -136,9 +136,10 @@ def _run(plan: Plan, run: PlannedRun) -> str:
             for name, value in sorted(cell.hyper.items())
         )
     )
-    flags = f"--tier {cell.tier}" + (
-        f" --set bundle={plan.config.bundle}" if plan.config.bundle != "experiment" else ""
-    )
+    flags = f"--tier {cell.tier}"
+    for name in ("bundle", "bundle_s"):  # a job's name means something only under the bundles that made it
+        if (value := getattr(plan.config, name)) != type(plan.config).model_fields[name].default:
+            flags += f" --set {name}={value}"
     lines.append(f"  log     {plan.tier_dir / 'logs' / (job.id + '.fit.log')}")
     lines.append(f"  command claimbench {flags} fit --job {job.id} && claimbench {flags} score --job {job.id}")
     return "\n".join(lines)

@@ -467,6 +467,8 @@ def _bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]
                 if config.bundle == "run":
                     name = f"{name}.s{seed}"
             groups.setdefault(name, []).append(PlannedRun(cell, seed))
+    if config.bundle == "experiment":
+        groups = {name: part for whole, runs in groups.items() for name, part in _cut(whole, runs, config.bundle_s)}
     home = {(id(run.cell), run.seed): name for name, runs in groups.items() for run in runs}
     edges: dict[str, set[str]] = {}
     for name, runs in groups.items():
@@ -488,6 +490,26 @@ def _bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]
             any(spec.experiments[e].exclusive for e in experiments),
             tuple(sorted(edges[name])),
         )
+
+
+def _cut(name: str, runs: list[PlannedRun], most_s: float) -> Iterator[tuple[str, list[PlannedRun]]]:
+    """An experiment's runs in jobs of at most ``most_s`` declared seconds, so that one long job does not keep the rest
+    waiting. Runs of one method and dataset stay together (the paper may fit them at once), and so do experiments whose
+    cells need each other. Only declared seconds count: jobs must not change when costs are measured.
+    """
+    parts: list[list[PlannedRun]] = []
+    room = 0.0
+    together = any(run.cell.needs for run in runs)
+    for _, group in itertools.groupby(runs, lambda run: (run.cell.method, run.cell.dataset)):
+        members = list(group)
+        cost = sum(run.cell.run_s or 0.0 for run in members)
+        if not parts or (cost > room and not together):
+            parts.append([])
+            room = most_s
+        parts[-1] += members
+        room -= cost
+    for i, part in enumerate(parts, 1):
+        yield (name if len(parts) == 1 else f"{name}.{i}"), part
 
 
 def _ordered(runs: list[PlannedRun]) -> list[PlannedRun]:

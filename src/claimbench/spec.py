@@ -202,6 +202,7 @@ class Config(Strict):
     experiments: dict[str, list[str]] = {}
     seeds: Seeds | None = None
     bundle: Literal["run", "cell", "experiment", "paper"] = "experiment"
+    bundle_s: Annotated[float, Field(gt=0)] = 90.0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     mirror: str | None = None
     data_dir: str = "data"

@@ -31,6 +31,20 @@ def test_bundles(paper: PaperFolder, bundle: str, jobs: int) -> None:
     assert {run.run_key for run in plan.runs} == {run.run_key for run in paper.plan().runs}
 
 
+def test_long_experiments_are_cut_between_methods(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["location"]["tiers"]["smoke"]["run_s"] = 10
+    paper.write(changed)
+    whole = paper.plan(bundle_s=1000)
+    cut = paper.plan(bundle_s=45)
+    assert [job for job in cut.jobs if ".location" in job] == ["toy-paper.location.1", "toy-paper.location.2"]
+    for job in cut.jobs.values():
+        assert len({run.cell.method for run in job.runs}) == 1 or ".location" not in job.id
+    assert {run.run_key for run in cut.runs} == {run.run_key for run in whole.runs}
+    assert len(paper.plan(bundle_s=1e-3).jobs) == len(cut.jobs), "a method's runs on a dataset stay together"
+    assert ".student" in " ".join(cut.jobs)
+
+
 def test_needs_become_edges_and_order_runs(paper: PaperFolder) -> None:
     assert paper.plan().jobs["toy-paper.student"].needs == ("toy-paper.location",)
     runs = paper.plan(bundle="paper").jobs["toy-paper"].runs
