@@ -23,6 +23,7 @@ from claimbench.papers.forward_gnn import (
     operators,
     single_forward,
     task,
+    top_down,
     virtual_nodes,
 )
 from claimbench.plan import make_plan
@@ -228,6 +229,47 @@ def test_memory_of_bp_grows_and_of_sf_does_not() -> None:
     assert sizes["BP"][0] < sizes["BP"][1] < sizes["BP"][2]
     assert sizes["SF"][0] == sizes["SF"][1] == sizes["SF"][2]
     assert sizes["FF-VN"][0] > 2 * sizes["SF"][0]
+
+
+def test_top_down_link_prediction_equals_plain_layers() -> None:
+    """Ten time steps by torch-geometric's GCNConv, even layers first, scores averaged over steps 2 to 9."""
+    from torch_geometric.nn import GCNConv
+
+    data = graph_data(seed=3)
+    edges = torch.as_tensor(data.arrays["edge_index"])
+    x = torch.randn(40, 12, generator=torch.Generator().manual_seed(0))
+    link_run = run("T2I", depth=3)
+    pairs = torch.tensor([[0, 5, 9, 30], [1, 6, 2, 31]])
+    graph = operators.Graph(edges, 40)
+    layers = top_down.make_layers(link_run, 12, 3, 0)
+    link_task = link_prediction.LinkTask(x, graph, graph, pairs, torch.ones(4), pairs, np.ones(4))
+    got = link_prediction.top_to_input_scores(link_run, link_task, layers.state_dict(), pairs)
+
+    convs = []
+    for layer in layers:
+        conv = GCNConv(layer.weight.shape[0], 8)
+        with torch.no_grad():
+            conv.lin.weight.copy_(layer.weight.T)
+            conv.bias.copy_(layer.bias)
+        convs.append(conv)
+
+    def normal(h: torch.Tensor) -> torch.Tensor:
+        return h / (h.norm(dim=1, keepdim=True) + 1e-8)
+
+    with torch.no_grad():
+        states = [x]
+        for conv in convs:
+            zero = torch.zeros(40, conv.lin.in_channels - states[-1].shape[1])
+            states.append(conv(torch.cat([normal(states[-1]), zero], dim=1), edges).relu())
+        scores = []
+        for step in range(10):
+            for j in (0, 2, 1):
+                parts = [normal(states[j])] + ([normal(states[j + 2])] if j < 2 else [])
+                states[j + 1] = convs[j](torch.cat(parts, dim=1), edges).relu()
+                if step >= 2:
+                    z = states[j + 1]
+                    scores.append((z[pairs[0]] * z[pairs[1]]).sum(dim=1).sigmoid())
+    assert torch.allclose(got, torch.stack(scores).mean(dim=0), atol=1e-5)
 
 
 def test_link_scores() -> None:

@@ -106,7 +106,8 @@ def finite_width(tables: Tables) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2))
     for axis, method in zip(axes, ("readout", "ntk"), strict=True):
         rows = metrics[metrics["method"] == method]
-        for colour, (setting, part) in zip(COLOURS, rows.groupby("setting", sort=True), strict=False):
+        by_length = sorted(rows.groupby("setting"), key=lambda group: int(group[0].removeprefix("k=")))
+        for colour, (setting, part) in zip(COLOURS, by_length, strict=False):
             width = part["metric"].str.rsplit("_", n=1).str[1].astype(float)
             axis.plot(1.0 / width, part["value"], "o", ms=3.5, color=colour, alpha=0.7)
             theory = frames["mu_off_theory"]

@@ -201,6 +201,26 @@ def fit_many_link_prediction__ff(runs: list[Run], datas: list[Data]) -> list[Art
     return _link_layers(runs, datas, goodness=True)
 
 
+def fit_link_prediction__t2i(run: Run, data: Data) -> Artifact:
+    from claimbench.papers.forward_gnn import link_prediction
+
+    layers = link_prediction.fit_top_to_input(run, link_prediction.load(run, data), run.setting["L"])
+    return dict(layers.state_dict())
+
+
+def score_link_prediction__t2i(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """ROC-AUC of the trained layers' recurrence on the test graph."""
+    import torch
+
+    from claimbench.metrics import roc_auc
+    from claimbench.papers.forward_gnn import link_prediction
+
+    weights = {name: torch.as_tensor(value) for name, value in artifact.items()}
+    pairs = torch.as_tensor(data.arrays["test_label_index"])
+    scores = link_prediction.top_to_input_scores(run, link_prediction.load(run, data), weights, pairs)
+    return {"test/roc_auc": float(roc_auc(data.arrays["test_label"], scores.cpu().numpy()))}
+
+
 # --- memory (Tables 6-8), time (Table 15), locality -----------------------------------------------------------------
 
 

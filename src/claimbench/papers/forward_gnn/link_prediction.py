@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from claimbench.metrics import roc_auc
@@ -27,6 +27,7 @@ from claimbench.papers.forward_gnn.operators import (
     row_l2_normalise,
 )
 from claimbench.papers.forward_gnn.task import load_features
+from claimbench.papers.forward_gnn.top_down import TopToInput, make_layers, train_top_to_input
 
 if TYPE_CHECKING:
     from claimbench.data import Data
@@ -131,3 +132,31 @@ def fit_layers(run: Run, task: LinkTask, depth: int, logit: Callable[[Tensor, Te
         outputs.append(test_x)
         run.count(steps=updates, n_params=n_params)
     return outputs
+
+
+def fit_top_to_input(run: Run, task: LinkTask, depth: int) -> nn.ModuleList:
+    """CE with top-down signals to the input: no label matrix above the top layer and, as released, no weight decay."""
+    layers = make_layers(run, task.x.shape[1], depth, 0).to(run.device)
+    recurrence = TopToInput(layers, row_l2_normalise(task.x), None, task.graph)
+
+    def validate(outputs: list[Tensor]) -> float:
+        return roc_auc(task.val_labels, mean_score(outputs, task.val_pairs).cpu().numpy())
+
+    def loss(z: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(dot(z, task.pairs), task.labels)
+
+    train_top_to_input(run, recurrence, loss, validate, weight_decay=0.0)
+    return layers
+
+
+def top_to_input_scores(run: Run, task: LinkTask, weights: dict[str, Tensor], pairs: Tensor) -> Tensor:
+    """Scores of ``pairs`` on the test graph by layers that :func:`fit_top_to_input` trained: (pairs,)."""
+    layers = make_layers(run, task.x.shape[1], run.setting["L"], 0).to(run.device)
+    layers.load_state_dict(weights)
+    recurrence = TopToInput(layers, row_l2_normalise(task.x), None, task.test_graph)
+    return mean_score(recurrence.outputs(run.h.test_steps, run.h.first_counted_step), pairs)
+
+
+def mean_score(outputs: list[Tensor], pairs: Tensor) -> Tensor:
+    """Mean of ``sigmoid(z_u . z_v)`` over ``outputs``: (pairs,)."""
+    return torch.stack([dot(z, pairs).sigmoid() for z in outputs]).mean(dim=0)

@@ -7,6 +7,7 @@ another layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -113,6 +114,42 @@ def _accuracy(probabilities: Tensor, targets: Tensor) -> float:
     return float((probabilities.argmax(dim=1) == targets).float().mean())
 
 
+def train_top_to_input(
+    run: Run,
+    recurrence: TopToInput,
+    loss: Callable[[Tensor], Tensor],
+    validate: Callable[[list[Tensor]], float],
+    weight_decay: float,
+) -> None:
+    """Time steps of T2I until the validation score no longer rises; the layers end at their best.
+
+    Args:
+        loss: of a layer's output, (nodes, hidden).
+        validate: score of the outputs of all layers in the counted steps.
+    """
+    layers = recurrence.layers
+    optimisers = [adam(list(layer.parameters()), run, weight_decay) for layer in layers]
+    stopping = EarlyStopping(list(layers.parameters()), run.h.patience)
+    states, step = recurrence.bottom_up(), 0
+    for step in range(1, run.h.epochs + 1):
+        for j in update_order(len(layers)):
+            output = recurrence.output(j, *recurrence.inputs(j, states))
+            value = loss(output)
+            optimisers[j].zero_grad(set_to_none=True)
+            value.backward()
+            optimisers[j].step()
+            states[j] = _normalise(output.detach())
+        run.alive()
+        if step % run.h.val_every == 0:
+            score = validate(recurrence.outputs(run.h.test_steps, run.h.first_counted_step))
+            run.curve("network/validation", step, score)
+            run.finite(value.item())
+            if stopping.update(score):
+                break
+    stopping.restore()
+    run.count(steps=step * len(layers), n_params=sum(parameter.numel() for parameter in layers.parameters()))
+
+
 def fit_top_to_input(run: Run, task: NodeTask, depth: int) -> Tensor:
     """T2I; class probabilities summed over layers and counted steps, (nodes, classes)."""
     x, graph = augmented(run, task)
@@ -121,28 +158,14 @@ def fit_top_to_input(run: Run, task: NodeTask, depth: int) -> Tensor:
     top = label_matrix(graph.n_nodes, task.n_classes, nodes, classes)
     layers = make_layers(run, task.x.shape[1], depth, task.n_classes).to(task.device)
     recurrence = TopToInput(layers, row_l2_normalise(x), top, graph)
-    optimisers = [adam(list(layer.parameters()), run) for layer in layers]
-    stopping = EarlyStopping(list(layers.parameters()), run.h.patience)
-    states = recurrence.bottom_up()
-    val_targets, step = task.y[task.val], 0
-    for step in range(1, run.h.epochs + 1):
-        for j in update_order(depth):
-            output = recurrence.output(j, *recurrence.inputs(j, states))
-            loss = _class_loss(run, task, output)
-            optimisers[j].zero_grad(set_to_none=True)
-            loss.backward()
-            optimisers[j].step()
-            states[j] = _normalise(output.detach())
-        run.alive()
-        if step % run.h.val_every == 0:
-            outputs = recurrence.outputs(run.h.test_steps, run.h.first_counted_step)
-            accuracy = _accuracy(_class_probabilities(run, task, outputs, task.val), val_targets)
-            run.curve("network/validation", step, accuracy)
-            run.finite(loss.item())
-            if stopping.update(accuracy):
-                break
-    stopping.restore()
-    run.count(steps=step * depth, n_params=sum(parameter.numel() for parameter in layers.parameters()))
+    val_targets = task.y[task.val]
+    train_top_to_input(
+        run,
+        recurrence,
+        lambda output: _class_loss(run, task, output),
+        lambda outputs: _accuracy(_class_probabilities(run, task, outputs, task.val), val_targets),
+        run.h.weight_decay,
+    )
     outputs = recurrence.outputs(run.h.test_steps, run.h.first_counted_step)
     return _class_probabilities(run, task, outputs, torch.arange(task.n_nodes, device=task.device))
 
@@ -179,7 +202,7 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
         own = output(j, normalised_x if j == 0 else states[j - 1])
         return own, torch.stack([own, *states[j + 1 :]]).mean(dim=0)
 
-    optimisers = [adam(list(layer.parameters()), run) for layer in layers]
+    optimisers = [adam(list(layer.parameters()), run, run.h.weight_decay) for layer in layers]
     stopping = EarlyStopping(list(layers.parameters()), run.h.patience)
     states, val_targets, step = bottom_up(), task.y[task.val], 0
     for step in range(1, run.h.epochs + 1):
