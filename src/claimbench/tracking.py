@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from claimbench.errors import UserError
 from claimbench.keys import digest
 from claimbench.plan import Plan
+from claimbench.schema import VERDICTS
 from claimbench.spec import Config
 
 if TYPE_CHECKING:
@@ -140,7 +142,49 @@ def _import(client: MlflowClient, plan: Plan, read: dict[str, list[dict[str, Any
                 _dataset_input(client, run.info.run_id, row)
             end = start + int(1000 * (row["wall_s"] or 0))
             client.set_terminated(run.info.run_id, "FINISHED" if row["status"] == "done" else "FAILED", end)
+        _paper_results(client, experiment, plan, paper, have, read["verdicts"])
     return new, replaced, kept
+
+
+def _paper_results(
+    client: MlflowClient,
+    experiment: str,
+    plan: Plan,
+    paper: str,
+    have: dict[str, tuple[str, str]],
+    verdicts: list[dict[str, Any]],
+) -> None:
+    """One run a paper and tier for what stands above the single runs: verdict counts, and as artifacts the regenerated
+    tables, the figures and the verdicts."""
+    from mlflow.entities import Metric, RunTag
+
+    folder = plan.tier_dir / "papers" / paper
+    own = [row for row in verdicts if row["paper"] == paper]
+    files = {
+        kind: sorted(path for path in (folder / kind).glob("*") if path.is_file()) for kind in ("tables", "figures")
+    }
+    files[""] = [path for path in (folder / "verdicts.parquet",) if path.is_file()]
+    shown = [path for paths in files.values() for path in paths]
+    key = f"results/{plan.config.tier}"
+    content = digest([own, [(path.name, digest(path.read_bytes().hex())) for path in shown]])
+    if key in have:
+        run_id, known = have[key]
+        if known == content:
+            return
+        client.delete_run(run_id)
+    run = client.create_run(experiment, run_name=f"tables and verdicts, {plan.config.tier}")
+    for place, paths in files.items():
+        for path in paths:
+            client.log_artifact(run.info.run_id, str(path), place or None)
+    count = Counter(row["verdict"] for row in own)
+    now = int(time.time() * 1000)
+    tags = {"run_key": key, "content": content, "paper": paper, "tier": plan.config.tier}
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(_metric_name(f"verdicts/{word}"), count[word], now, 0) for word in VERDICTS],
+        tags=[RunTag(name, value) for name, value in tags.items()],
+    )
+    client.set_terminated(run.info.run_id)
 
 
 def _metric_name(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from claimbench import steps, tracking
+from claimbench import steps, tables, tracking
 from claimbench.collect import collect, merge
 from claimbench.errors import UserError
 from tests.conftest import PARTS, PaperFolder
@@ -17,6 +17,7 @@ def finish(paper: PaperFolder, **changes: object) -> object:
     steps.fit_and_score(plan, "toy-paper", "location")
     collect(plan, "toy-paper")
     steps.judge(plan, "toy-paper")
+    tables.build(plan.papers["toy-paper"], plan.tier_dir)
     merge(plan)
     return plan
 
@@ -30,6 +31,11 @@ def test_import_is_idempotent_and_follows_changes(paper: PaperFolder) -> None:
     client = MlflowClient(tracking_uri=tracking.default_uri(plan.config))
     experiment = client.get_experiment_by_name("toy-paper")
     runs = client.search_runs([experiment.experiment_id])
+    (results,) = [run for run in runs if run.data.tags["run_key"] == "results/smoke"]
+    assert sum(value for name, value in results.data.metrics.items() if name.startswith("verdicts/")) == 1
+    logged = client.list_artifacts(results.info.run_id, "tables") + client.list_artifacts(results.info.run_id)
+    assert {"tables/location.html", "tables/location.parquet", "verdicts.parquet"} <= {file.path for file in logged}
+    runs = [run for run in runs if run is not results]
     assert len(runs) == 8
     run = next(r for r in runs if r.data.params["method"] == "median" and r.data.params["seed"] == "1")
     assert run.data.tags["status"] == "done"

@@ -126,6 +126,7 @@ rule track:
     input:
         f"{TIER}/verdicts.parquet",
         W.papers("tables"),
+        W.papers("figures"),
     output:
         done=touch(f"{TIER}/tracked"),
     log:
