@@ -27,7 +27,7 @@ from claimbench.papers.forward_gnn import (
     virtual_nodes,
 )
 from claimbench.plan import make_plan
-from claimbench.run import Run
+from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config, load_paper, papers_dirs
 
 HYPER = next(load_paper(folder / "forward_gnn").hyper for folder in papers_dirs(load_config(None)))
@@ -229,6 +229,29 @@ def test_memory_of_bp_grows_and_of_sf_does_not() -> None:
     assert sizes["BP"][0] < sizes["BP"][1] < sizes["BP"][2]
     assert sizes["SF"][0] == sizes["SF"][1] == sizes["SF"][2]
     assert sizes["FF-VN"][0] > 2 * sizes["SF"][0]
+
+
+@pytest.mark.parametrize("method", ["SF", "BP", "FF-VN", "T2I", "T2L"])
+def test_a_killed_training_resumes_bit_for_bit(method: str, tmp_path: Path) -> None:
+    fit = getattr(experiments, f"fit_node_classification__{method.lower().replace('-', '_')}")
+    whole = run(method, epochs=12)
+    want = fit(whole, graph_data())["scores"]
+    for killed_after in (3, 8, 17):
+        folder = tmp_path / str(killed_after)
+        folder.mkdir()
+        first = run(method, epochs=12)
+        first.checkpoint = Checkpoint(folder, every_s=0.0)
+        left = iter(range(killed_after))
+        first.alive = lambda left=left: next(left)  # type: ignore[method-assign]
+        try:
+            fit(first, graph_data())
+        except RuntimeError:  # its alive() ran out
+            assert (folder / "checkpoint.safetensors").is_file()
+        second = run(method, epochs=12)
+        second.checkpoint = Checkpoint(folder, every_s=0.0)
+        assert torch.equal(fit(second, graph_data())["scores"], want)
+        assert second.curves == whole.curves
+        assert second.counts == whole.counts
 
 
 def test_top_down_link_prediction_equals_plain_layers() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from claimbench.training import Loop
 
 if TYPE_CHECKING:
     from claimbench.run import Run
@@ -30,6 +32,14 @@ class EarlyStopping:
             return False
         self.waited += 1
         return self.waited >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score, "waited": self.waited, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best_score, self.waited = state["best_score"], state["waited"]
+        for kept, saved in zip(self.best, state["best"], strict=True):
+            kept.copy_(saved)
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -57,8 +67,9 @@ def train(run: Run, module: nn.Module, forward: Callable[[], tuple[Tensor, Calla
     parameters = list(module.parameters())
     optimiser = adam(parameters, run, run.h.weight_decay)
     stopping = EarlyStopping(parameters, run.h.patience)
-    updates = 0
-    while True:
+    count = {"updates": 0}
+    loop = Loop(run, name, run.h.epochs + 1, module=module, adam=optimiser, stopping=stopping, count=count)
+    for updates in loop:  # the last pass only validates
         loss, validate = forward()
         if updates and updates % run.h.val_every == 0:
             with torch.no_grad():
@@ -67,13 +78,12 @@ def train(run: Run, module: nn.Module, forward: Callable[[], tuple[Tensor, Calla
                 run.curve(f"{name}/validation", updates, score)
                 run.curve(f"{name}/loss", updates, run.finite(loss.item()))
             if stopping.update(score):
-                break
-        if updates == run.h.epochs:
-            break
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        updates += 1
-        run.alive()
+                loop.stop()
+                continue
+        if updates < run.h.epochs:
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            count["updates"] += 1
     stopping.restore()
-    return updates
+    return count["updates"]

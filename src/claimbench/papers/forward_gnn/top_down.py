@@ -8,7 +8,7 @@ another layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from claimbench.papers.forward_gnn.loop import EarlyStopping, adam
 from claimbench.papers.forward_gnn.operators import OPERATORS, Features, Graph, Operator, row_l2_normalise
 from claimbench.papers.forward_gnn.single_forward import augmented, class_logits
 from claimbench.papers.forward_gnn.task import NodeTask
+from claimbench.training import Loop
 
 if TYPE_CHECKING:
     from claimbench.run import Run
@@ -130,8 +131,12 @@ def train_top_to_input(
     layers = recurrence.layers
     optimisers = [adam(list(layer.parameters()), run, weight_decay) for layer in layers]
     stopping = EarlyStopping(list(layers.parameters()), run.h.patience)
-    states, step = recurrence.bottom_up(), 0
-    for step in range(1, run.h.epochs + 1):
+    memory: dict[str, Any] = {"states": recurrence.bottom_up(), "steps": 0}
+    adams = {f"adam-{j}": optimiser for j, optimiser in enumerate(optimisers)}
+    loop = Loop(run, "network", run.h.epochs, layers=layers, stopping=stopping, memory=memory, **adams)
+    for done in loop:
+        states, step = memory["states"], done + 1
+        memory["steps"] = step
         for j in update_order(len(layers)):
             output = recurrence.output(j, *recurrence.inputs(j, states))
             value = loss(output)
@@ -139,15 +144,14 @@ def train_top_to_input(
             value.backward()
             optimisers[j].step()
             states[j] = _normalise(output.detach())
-        run.alive()
         if step % run.h.val_every == 0:
             score = validate(recurrence.outputs(run.h.test_steps, run.h.first_counted_step))
             run.curve("network/validation", step, score)
             run.finite(value.item())
             if stopping.update(score):
-                break
+                loop.stop()
     stopping.restore()
-    run.count(steps=step * len(layers), n_params=sum(parameter.numel() for parameter in layers.parameters()))
+    run.count(steps=memory["steps"] * len(layers), n_params=sum(parameter.numel() for parameter in layers.parameters()))
 
 
 def fit_top_to_input(run: Run, task: NodeTask, depth: int) -> Tensor:
@@ -204,8 +208,13 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
 
     optimisers = [adam(list(layer.parameters()), run, run.h.weight_decay) for layer in layers]
     stopping = EarlyStopping(list(layers.parameters()), run.h.patience)
-    states, val_targets, step = bottom_up(), task.y[task.val], 0
-    for step in range(1, run.h.epochs + 1):
+    val_targets = task.y[task.val]
+    memory: dict[str, Any] = {"states": bottom_up(), "steps": 0}
+    adams = {f"adam-{j}": optimiser for j, optimiser in enumerate(optimisers)}
+    loop = Loop(run, "network", run.h.epochs, layers=layers, stopping=stopping, memory=memory, **adams)
+    for done in loop:
+        states, step = memory["states"], done + 1
+        memory["steps"] = step
         new_states = []
         for j in range(depth):
             own, mean = mixed(j, states)
@@ -215,8 +224,7 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
             nn.utils.clip_grad_norm_(layers[j].parameters(), run.h.clip_norm)
             optimisers[j].step()
             new_states.append(_normalise(own.detach()))
-        states = new_states
-        run.alive()
+        memory["states"] = new_states
         if step % run.h.val_every == 0:
             with torch.no_grad():
                 current = bottom_up()
@@ -225,9 +233,9 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
             run.curve("network/validation", step, accuracy)
             run.finite(loss.item())
             if stopping.update(accuracy):
-                break
+                loop.stop()
     stopping.restore()
-    run.count(steps=step * depth, n_params=sum(parameter.numel() for parameter in layers.parameters()))
+    run.count(steps=memory["steps"] * depth, n_params=sum(parameter.numel() for parameter in layers.parameters()))
     with torch.no_grad():
         current = bottom_up()
         outputs = [mixed(j, current)[1] for j in range(depth)]
