@@ -84,6 +84,12 @@ def test_first_second_and_changed_runs(paper: PaperFolder) -> None:
     assert "Nothing to be done" in again.stderr
     assert fits(paper) == first
 
+    made = snakemake(paper, "--report", "snakemake.html")
+    assert made.returncode == 0, made.stderr[-3000:]
+    page = (paper.root / "snakemake.html").read_text()
+    for word in ("Summary", "toy-paper", "A table of the paper, regenerated", "location"):
+        assert word in page, word
+
     # a comment reruns nothing
     paper.write(parts=PARTS.replace("# the median", "# the middle value"))
     commented = snakemake(paper)

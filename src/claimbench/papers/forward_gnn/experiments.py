@@ -225,30 +225,37 @@ def score_link_prediction__t2i(run: Run, artifact: Artifact, data: Data) -> dict
 
 
 def fit_memory(run: Run, data: Data) -> Artifact:
-    """Megabytes kept for one backward pass: the whole network (BP), the largest layer (SF, FF-VN)."""
+    """Megabytes that one backward pass needs, of the whole network (BP) or of every layer (SF, FF-VN): saved for it by
+    autograd, and on a GPU the peak that the device saw."""
     from claimbench.papers.forward_gnn import measuring, task
 
     node_task, depth = task.load_node_task(run, data), run.setting["L"]
     if run.method == "BP":
-        layers = [measuring.saved_bytes(measuring.backprop_loss(run, node_task, depth)[1])]
+        losses = [measuring.backprop_loss(run, node_task, depth)[1]]
     elif run.method == "SF":
-        layers = [
-            measuring.saved_bytes(loss)
-            for _, loss in measuring.single_forward_layers(run, node_task, depth, cached=False)
-        ]
+        losses = [loss for _, loss in measuring.single_forward_layers(run, node_task, depth, cached=False)]
     else:
-        layers = [measuring.saved_bytes(loss) for loss in measuring.forward_forward_losses(run, node_task, depth)]
-    return {"megabytes": [size / 1e6 for size in layers], "passes": node_task.n_classes if run.method == "FF-VN" else 1}
+        losses = measuring.forward_forward_losses(run, node_task, depth)
+    artifact: Artifact = {
+        "megabytes": [measuring.saved_bytes(loss) / 1e6 for loss in losses],
+        "passes": node_task.n_classes if run.method == "FF-VN" else 1,
+    }
+    if run.device != "cpu":
+        artifact["gpu_megabytes"] = [measuring.peak_gpu_bytes(loss) / 1e6 for loss in losses]
+    return artifact
 
 
 def score_memory(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     """Peak over layers, the last layer alone, and forward passes an update."""
     sizes = artifact["megabytes"]
-    return {
+    metrics = {
         "train/saved_mb": max(sizes),
         "train/saved_last_layer_mb": sizes[-1],
         "train/passes": float(artifact["passes"]),
     }
+    if "gpu_megabytes" in artifact:
+        metrics["train/gpu_mb"] = max(artifact["gpu_megabytes"])
+    return metrics
 
 
 def fit_time(run: Run, data: Data) -> Artifact:

@@ -41,6 +41,16 @@ def saved_bytes(loss: Callable[[], Tensor]) -> int:
     return total
 
 
+def peak_gpu_bytes(loss: Callable[[], Tensor]) -> int:
+    """Most GPU memory that one forward and backward pass of ``loss()`` holds at once beside what was there before."""
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    loss().backward()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
 def layer_loss(
     run: Run, task: NodeTask, x: Features, graph: Graph, layer: int, cached: bool
 ) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
