@@ -140,6 +140,7 @@ def _run_row(run: PlannedRun, fit: dict[str, Any] | None, score: dict[str, Any] 
         "wall_s": total("wall_s"),
         "cpu_s": total("cpu_s"),
         "gpu_s": total("gpu_s"),
+        "gpu_j": total("gpu_j"),
         "fit_wall_s": fit.get("wall_s"),
         "score_wall_s": score.get("wall_s"),
         "peak_rss_mb": most("peak_rss_mb"),

@@ -33,11 +33,17 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(device)
             self._events = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             self._events[0].record()
+            from claimbench.gpus import energy_reader
+
+            self._energy = energy_reader(device)
+            self._joules = self._energy() if self._energy else 0.0
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def stop(self) -> dict[str, Any]:
-        """wall_s, cpu_s (this process, all threads), gpu_s, peak_rss_mb, peak_gpu_mb, started_utc."""
+        """wall_s, cpu_s (this process, all threads), gpu_s, gpu_j (the whole GPU's energy by NVML), peak_rss_mb,
+        peak_gpu_mb, started_utc."""
         gpu_s: float | None = None
+        gpu_j: float | None = None
         peak_gpu_mb: float | None = None
         if self.device.startswith("cuda"):
             import torch
@@ -46,11 +52,14 @@ class Meter:
             torch.cuda.synchronize(self.device)
             gpu_s = self._events[0].elapsed_time(self._events[1]) / 1000
             peak_gpu_mb = torch.cuda.max_memory_allocated(self.device) / 1e6
+            if self._energy and (joules := self._energy() - self._joules) >= 0:  # not a number when the driver fails
+                gpu_j = joules
         return {
             "started_utc": self.started_utc,
             "wall_s": time.perf_counter() - self._wall,
             "cpu_s": time.process_time() - self._cpu,
             "gpu_s": gpu_s,
+            "gpu_j": gpu_j,
             "peak_rss_mb": _peak_rss_mb(),
             "peak_gpu_mb": peak_gpu_mb,
         }

@@ -17,6 +17,7 @@ from typing import Any
 
 from claimbench.errors import UserError, nearest
 from claimbench.keys import Code, canonical_json, digest
+from claimbench.schema import PRECISIONS
 from claimbench.spec import (
     Block,
     Budget,
@@ -30,7 +31,7 @@ from claimbench.spec import (
 )
 
 #: lowest layer of every run's hyper-parameters
-PACKAGE_HYPER: dict[str, Any] = {"sabotage": "none"}
+PACKAGE_HYPER: dict[str, Any] = {"sabotage": "none", "precision": "float32"}
 
 
 def setting_string(setting: dict[str, Any]) -> str:
@@ -254,6 +255,8 @@ def _merge(
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{layer}: hyper.{path} is {value!r}; it must be a finite number")
+        if path == "precision" and value not in PRECISIONS:
+            raise UserError(f"{layer}: hyper.precision is {value!r}; allowed: {', '.join(PRECISIONS)}")
         merged[key] = value
         layers[path] = layer
     return merged

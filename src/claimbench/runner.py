@@ -9,12 +9,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from claimbench import meters, store
+from claimbench import gpus, meters, store
 from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, UserError, nearest
 from claimbench.plan import Cell, Job, Plan, PlannedRun, entry_names
 from claimbench.progress import Progress
@@ -91,8 +91,18 @@ class Runner:
     def fit(self, job: Job) -> dict[str, Any]:
         """Fit what is missing and write the job's manifest: run keys and statuses."""
         limit_threads(job.resources.threads)
-        device = choose_device(self.plan.config.device, job.resources.gpu)
         statuses: dict[str, dict[str, Any]] = {}
+        with gpus.reserved(job.resources.gpu) if self._wants_gpu(job) else nullcontext():
+            self._fit_all(job, choose_device(self.plan.config.device, job.resources.gpu), statuses)
+        return self._manifest(job, "fit", {run.fit_key: statuses[run.fit_key] for run in job.runs}, job.fit_digest)
+
+    def _wants_gpu(self, job: Job) -> bool:
+        """Whether the job takes a GPU of its own; a device named in the configuration is shared as its owner likes."""
+        return self.plan.config.device == "auto" and job.resources.gpu > 0
+
+    def _fit_all(self, job: Job, device: str, statuses: dict[str, dict[str, Any]]) -> None:
+        if device != "cpu":
+            gpus.deterministic()
         for group in self._groups(job):
             missing = []
             for run in group:
@@ -105,7 +115,6 @@ class Runner:
                 for run, record in self._fit_group(missing, device):
                     statuses[run.fit_key] = {"status": record["status"], "reason": record["reason"]}
                     self.progress.finished(run, record["status"], record["reason"], record["wall_s"])
-        return self._manifest(job, "fit", {run.fit_key: statuses[run.fit_key] for run in job.runs}, job.fit_digest)
 
     def _groups(self, job: Job) -> Iterator[list[PlannedRun]]:
         """Runs of one experiment, method and dataset together where the paper fits several at once, else single."""
@@ -130,7 +139,8 @@ class Runner:
             inputs = [self._inputs(run) for run in planned]
             datas = [self._data(run, "load_fit") for run in planned]
             runs = [self._run(run, device, given, limit) for run, given in zip(planned, inputs, strict=True)]
-            with self._sealed(), meters.budget(limit, cell.budget.mem_mb):
+            precision = gpus.arithmetic(device, cell.hyper["precision"])
+            with self._sealed(), meters.budget(limit, cell.budget.mem_mb), precision:
                 many = _entry(module, cell, "fit_many")
                 if many is not None and len(runs) > 1:
                     artifacts = list(many(runs, datas))
@@ -149,7 +159,7 @@ class Runner:
         except BaseException as error:
             status, reason, trace = _failure(error)
         measured = meter.stop()
-        for field in ("wall_s", "cpu_s", "gpu_s"):
+        for field in ("wall_s", "cpu_s", "gpu_s", "gpu_j"):
             if measured[field] is not None:
                 measured[field] /= len(planned)
         for index, run in enumerate(planned):

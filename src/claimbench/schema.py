@@ -18,6 +18,7 @@ FAILURES = ("timeout", "oom", "diverged", "failed")
 VERDICTS = ("reproduced", "exceeded", "contradicted", "inconclusive", "not run", "not testable")
 EVIDENCE = ("full", "scaled", "proxy")
 CHECKED = ("read", "derived", "figure", "memory")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 BUNDLES = ("run", "cell", "experiment", "paper")
 
 _CELL = (("paper", "s"), ("experiment", "s"), ("method", "s"), ("dataset", "s"), ("setting", "s"))
@@ -35,6 +36,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("wall_s", "f"),
         ("cpu_s", "f"),
         ("gpu_s", "f"),
+        ("gpu_j", "f"),
         ("fit_wall_s", "f"),
         ("score_wall_s", "f"),
         ("peak_rss_mb", "f"),
@@ -114,7 +116,17 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 #: columns that differ between two runs of the same code on the same machine
-TIMING_COLUMNS = ("started_utc", "wall_s", "cpu_s", "gpu_s", "fit_wall_s", "score_wall_s", "peak_rss_mb", "peak_gpu_mb")
+TIMING_COLUMNS = (
+    "started_utc",
+    "wall_s",
+    "cpu_s",
+    "gpu_s",
+    "gpu_j",
+    "fit_wall_s",
+    "score_wall_s",
+    "peak_rss_mb",
+    "peak_gpu_mb",
+)
 
 
 def arrow_schema(table: str) -> pa.Schema:

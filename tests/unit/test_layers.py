@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "claimbench"
 #: from the ground up; a module imports only from layers below its own (and from its own subpackage)
 LAYERS = (
-    {"", "errors", "schema", "seeding", "stats", "metrics"},
+    {"", "errors", "schema", "seeding", "stats", "metrics", "gpus"},
     {"keys", "store", "validation"},
     {"spec", "data", "meters"},
     {"plan", "run", "claim_schema", "qc"},
