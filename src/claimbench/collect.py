@@ -172,7 +172,41 @@ def merge(plan: Plan) -> None:
         schema = arrow_schema(name)
         write_arrow(plan.tier_dir / f"{name}.parquet", pa.concat_tables(parts) if parts else schema.empty_table())
     _write_costs(plan)
+    write_table(
+        plan.tier_dir / "costs.parquet", "costs", ledger(pq.read_table(plan.tier_dir / "runs.parquet").to_pylist())
+    )
     _write_qc(plan)
+
+
+def ledger(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the runs of every experiment took: sums of seconds and joules, peaks of memory.
+
+    Energy is the whole GPU's while a run had it, and only where every run that used a GPU has a reading.
+    """
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in runs:
+        groups.setdefault((row["tier"], row["paper"], row["experiment"]), []).append(row)
+    rows = []
+    for (tier, paper, experiment), group in groups.items():
+        on_gpu = [row for row in group if row["gpu_s"] is not None]
+        counted = bool(on_gpu) and all(row["gpu_j"] is not None for row in on_gpu)
+        rows.append(
+            {
+                "tier": tier,
+                "paper": paper,
+                "experiment": experiment,
+                "runs": len(group),
+                **{name: sum(row[name] or 0.0 for row in group) for name in ("wall_s", "cpu_s")},
+                "gpu_s": sum(row["gpu_s"] for row in on_gpu) if on_gpu else None,
+                **{
+                    name: max((row[name] for row in group if row[name] is not None), default=None)
+                    for name in ("peak_rss_mb", "peak_gpu_mb")
+                },
+                "gpu_j": sum(row["gpu_j"] for row in on_gpu) if counted else None,
+                "energy_source": "NVML, whole GPU" if counted else "none",
+            }
+        )
+    return rows
 
 
 def _write_qc(plan: Plan) -> None:

@@ -63,7 +63,14 @@ def test_a_need_that_does_not_exist(paper: PaperFolder) -> None:
 def test_layers_and_overrides(paper: PaperFolder) -> None:
     plan = paper.plan(overrides={"toy-paper": {"hyper": {"n": 7}, "student": {"hyper": {"weight": 0.1}}}})
     student = next(cell for cell in plan.cells if cell.experiment == "student")
-    assert student.hyper == {"sabotage": "none", "n": 7, "shift": 0.5, "tail": 3.0, "weight": 0.1}
+    assert student.hyper == {
+        "sabotage": "none",
+        "precision": "float32",
+        "n": 7,
+        "shift": 0.5,
+        "tail": 3.0,
+        "weight": 0.1,
+    }
     assert student.layers["n"] == "config.yaml: overrides"
     assert student.layers["weight"] == "config.yaml: overrides.toy-paper.student"
     assert student.layers["shift"] == "toy-paper/paper.yaml"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from claimbench import store
-from claimbench.plan import Plan
-from claimbench.schema import VERDICTS
+from claimbench.plan import Plan, forecast_s, make_plan, read_costs
+from claimbench.schema import TIERS, VERDICTS, arrow_schema
 
 _MOST_RUNS = 5000
 _MOST_CELLS = 60
@@ -47,7 +47,8 @@ def build(plan: Plan) -> Path:
         verdicts=[_claim(row) for row in read["verdicts"]],
         margins=_margins(read["margins"]),
         runs=_runs(read),
-        costs=_costs(read["runs"]),
+        costs=_costs(plan),
+        forecasts=_forecasts(plan),
         environment=_environment(read["runs"]),
         qc=store.read_json(tier / "qc.json") or [],
         totals=Counter(row["verdict"] for row in read["verdicts"]),
@@ -135,21 +136,28 @@ def _runs(read: dict[str, list[Row]]) -> list[Row]:
     return [{**row, "metrics": "; ".join(values[row["run_key"]])} for row in read["runs"]]
 
 
-def _costs(runs: list[Row]) -> list[Row]:
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in runs:
-        groups[row["paper"], row["experiment"]].append(row)
+def _costs(plan: Plan) -> list[Row]:
+    """The ledger of this tier and of every other tier that has one."""
+    import pyarrow.parquet as pq
+
+    folder = plan.tier_dir.parent
     return [
-        {
-            "paper": paper,
-            "experiment": experiment,
-            "runs": len(rows),
-            "cpu_s": sum(r["cpu_s"] or 0 for r in rows),
-            "wall_s": sum(r["wall_s"] or 0 for r in rows),
-            "peak_rss_mb": max((r["peak_rss_mb"] or 0 for r in rows), default=0),
-        }
-        for (paper, experiment), rows in groups.items()
+        row
+        for tier in (plan.config.tier, *(t for t in TIERS if t != plan.config.tier))
+        if (path := folder / tier / "costs.parquet").is_file()
+        for row in pq.read_table(path, schema=arrow_schema("costs")).to_pylist()
     ]
+
+
+def _forecasts(plan: Plan) -> list[Row]:
+    """What every tier would take from the start, by measured costs and else by what paper.yaml declares."""
+    measured = read_costs(Path(plan.config.results_dir))
+    rows = []
+    for tier in TIERS:
+        runs = make_plan(plan.config.model_copy(update={"tier": tier, "experiments": {}, "overrides": {}})).runs
+        known = [cost for run in runs if (cost := forecast_s(run, measured)) is not None]
+        rows.append({"tier": tier, "runs": len(runs), "hours": sum(known) / 3600, "unknown": len(runs) - len(known)})
+    return rows
 
 
 def _environment(runs: list[Row]) -> list[tuple[str, str]]:
