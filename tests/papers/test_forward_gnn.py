@@ -295,6 +295,12 @@ def test_top_down_link_prediction_equals_plain_layers() -> None:
     assert torch.allclose(got, torch.stack(scores).mean(dim=0), atol=1e-5)
 
 
+def test_goodness_loss_of_links_weighs_edges_and_negatives_alike() -> None:
+    logits, labels = torch.tensor([0.3, -1.0, 2.0]), torch.tensor([1.0, 0.0, 0.0])
+    each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    assert torch.isclose(link_prediction.goodness_loss(logits, labels), each[0] + (each[1] + each[2]) / 2)
+
+
 def test_link_scores() -> None:
     z = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 1.0]])
     pairs = torch.tensor([[0, 0], [1, 2]])

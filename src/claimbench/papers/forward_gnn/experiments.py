@@ -177,9 +177,12 @@ def _link_layers(runs: list[Run], datas: list[Data], goodness: bool) -> list[Art
         def squared(z: Any, pairs: Any) -> Any:
             return link_prediction.product_goodness(z, pairs, run.h.theta)
 
-        outputs = link_prediction.fit_layers(
-            run, link_prediction.load(run, data), depth, squared if goodness else link_prediction.dot
+        logit, loss = (
+            (squared, link_prediction.goodness_loss)
+            if goodness
+            else (link_prediction.dot, link_prediction.cross_entropy)
         )
+        outputs = link_prediction.fit_layers(run, link_prediction.load(run, data), depth, logit, loss)
         return [outputs[: n + 1] for n in range(depth)]
 
     return [{f"z_{i + 1}": z for i, z in enumerate(artifact["scores"])} for artifact in _prefixes(runs, datas, fit)]

@@ -83,6 +83,18 @@ def product_goodness(z: Tensor, pairs: Tensor, theta: float) -> Tensor:
     return (z[pairs[0]] * z[pairs[1]]).square().sum(dim=1) - theta
 
 
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy averaged over all pairs (BP, CE, T2I)."""
+    return functional.binary_cross_entropy_with_logits(logits, labels)
+
+
+def goodness_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """FF: binary cross-entropy averaged over edges plus that averaged over negatives. With as many negatives as edges
+    it is twice the average over all, which halves the share of weight decay in Adam's step."""
+    positive = labels > 0
+    return functional.softplus(-logits[positive]).mean() + functional.softplus(logits[~positive]).mean()
+
+
 def fit_backpropagation(run: Run, task: LinkTask, depth: int) -> list[Tensor]:
     """The embedding z of all nodes, (nodes, hidden), as a list of one: no class head, no activation after the last
     layer."""
@@ -90,7 +102,7 @@ def fit_backpropagation(run: Run, task: LinkTask, depth: int) -> list[Tensor]:
 
     def forward() -> tuple[Tensor, Callable[[], float]]:
         z = network(task.x, task.graph)
-        loss = functional.binary_cross_entropy_with_logits(dot(z, task.pairs), task.labels)
+        loss = cross_entropy(dot(z, task.pairs), task.labels)
         return loss, lambda: roc_auc(task.val_labels, dot(z, task.val_pairs).cpu().numpy())
 
     updates = train(run, network, forward, "network")
@@ -99,11 +111,18 @@ def fit_backpropagation(run: Run, task: LinkTask, depth: int) -> list[Tensor]:
         return [network(task.x, task.test_graph)]
 
 
-def fit_layers(run: Run, task: LinkTask, depth: int, logit: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor]:
+def fit_layers(
+    run: Run,
+    task: LinkTask,
+    depth: int,
+    logit: Callable[[Tensor, Tensor], Tensor],
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+) -> list[Tensor]:
     """Layer by layer: the outputs of all layers on the test graph, (nodes, hidden) each.
 
     Args:
         logit: (z, pairs) -> logit of every pair.
+        loss_of: (logits, labels) -> loss.
     """
     x: Features = task.x
     test_x: Features = task.x
@@ -120,7 +139,7 @@ def fit_layers(run: Run, task: LinkTask, depth: int, logit: Callable[[Tensor, Te
             operator: Operator = operator, inputs: PreparedInput = inputs, earlier: Tensor = earlier
         ) -> tuple[Tensor, Callable[[], float]]:
             z = inputs(operator)
-            loss = functional.binary_cross_entropy_with_logits(logit(z, task.pairs), task.labels)
+            loss = loss_of(logit(z, task.pairs), task.labels)
             return loss, lambda: roc_auc(task.val_labels, (earlier + logit(z, task.val_pairs).sigmoid()).cpu().numpy())
 
         updates += train(run, operator, forward, f"layer-{layer + 1}")
@@ -143,7 +162,7 @@ def fit_top_to_input(run: Run, task: LinkTask, depth: int) -> nn.ModuleList:
         return roc_auc(task.val_labels, mean_score(outputs, task.val_pairs).cpu().numpy())
 
     def loss(z: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(dot(z, task.pairs), task.labels)
+        return cross_entropy(dot(z, task.pairs), task.labels)
 
     train_top_to_input(run, recurrence, loss, validate, weight_decay=0.0)
     return layers
