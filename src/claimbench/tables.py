@@ -121,14 +121,19 @@ def _mark(name: str, cells: dict[tuple[str, str, str, str], Row], verdicts: list
 
 
 def layout(experiment: ExperimentSpec, rows: list[Row]) -> list[Block]:
-    """Rows and columns as paper.yaml lays them out, one block a metric: a heading row, then a label and cells a row."""
+    """Rows and columns as paper.yaml lays them out, one block a metric: a heading row, then a label and cells a row.
+
+    Columns in which something ran stand before those that only the paper filled.
+    """
     parts = ("method", "dataset", "setting")
     down = [p for p in experiment.rows if p in parts] or ["method"]
     across = [p for p in parts if p not in down]
     blocks: list[Block] = []
     for metric in sorted({row["metric"] for row in rows}, key=lambda m: (m != experiment.metric, m)):
         block = [row for row in rows if row["metric"] == metric]
+        measured = {tuple(row[p] for p in across) for row in block if row["status"] != "not run"}
         columns = list(dict.fromkeys(tuple(row[p] for p in across) for row in block))
+        columns.sort(key=lambda column: column not in measured)
         found = {(tuple(row[p] for p in down), tuple(row[p] for p in across)): row for row in block}
         unit = f" ({experiment.unit})" if experiment.unit and metric == experiment.metric else ""
         lines = [[f"{metric}{unit}", *(_label(column) or "value" for column in columns)]]

@@ -52,6 +52,14 @@ def test_cells_carry_the_verdicts_that_rest_on_them(paper: PaperFolder) -> None:
     assert f"\\| {first}: C1 |" in text
 
 
+def test_columns_in_which_something_ran_come_first(paper: PaperFolder) -> None:
+    csv = paper.folder / "published.csv"
+    csv.write_text(csv.read_text() + "location,mean,none,k=0,test/error,0.3,,,,Table 1,read\n")
+    text, _ = build(paper)
+    heading = next(line for line in text.splitlines() if line.startswith("| test/error"))
+    assert heading.index("k=1") < heading.index("k=2") < heading.index("k=0")
+
+
 def test_unverified_numbers_and_failures_show(paper: PaperFolder) -> None:
     (paper.folder / "experiments.py").write_text(
         EXPERIMENTS.replace('return {"x": x, "estimate": float(x.mean())}', "raise ValueError('<b>no</b>')")
