@@ -123,7 +123,7 @@ def _mark(name: str, cells: dict[tuple[str, str, str, str], Row], verdicts: list
 def layout(experiment: ExperimentSpec, rows: list[Row]) -> list[Block]:
     """Rows and columns as paper.yaml lays them out, one block a metric: a heading row, then a label and cells a row.
 
-    Columns in which something ran stand before those that only the paper filled.
+    First stand columns with measured and published numbers, then those with measured ones, then the rest.
     """
     parts = ("method", "dataset", "setting")
     down = [p for p in experiment.rows if p in parts] or ["method"]
@@ -131,9 +131,10 @@ def layout(experiment: ExperimentSpec, rows: list[Row]) -> list[Block]:
     blocks: list[Block] = []
     for metric in sorted({row["metric"] for row in rows}, key=lambda m: (m != experiment.metric, m)):
         block = [row for row in rows if row["metric"] == metric]
-        measured = {tuple(row[p] for p in across) for row in block if row["status"] != "not run"}
         columns = list(dict.fromkeys(tuple(row[p] for p in across) for row in block))
-        columns.sort(key=lambda column: column not in measured)
+        ran = {tuple(row[p] for p in across) for row in block if row["status"] != "not run"}
+        given = {tuple(row[p] for p in across) for row in block if row["published"] is not None}
+        columns.sort(key=lambda column: (column not in ran, column not in given))
         found = {(tuple(row[p] for p in down), tuple(row[p] for p in across)): row for row in block}
         unit = f" ({experiment.unit})" if experiment.unit and metric == experiment.metric else ""
         lines = [[f"{metric}{unit}", *(_label(column) or "value" for column in columns)]]

@@ -57,7 +57,9 @@ def test_columns_in_which_something_ran_come_first(paper: PaperFolder) -> None:
     csv.write_text(csv.read_text() + "location,mean,none,k=0,test/error,0.3,,,,Table 1,read\n")
     text, _ = build(paper)
     heading = next(line for line in text.splitlines() if line.startswith("| test/error"))
-    assert heading.index("k=1") < heading.index("k=2") < heading.index("k=0")
+    assert heading.index("k=1") < heading.index("k=2") < heading.index("k=0"), (
+        "k=1 has both, k=0 only a published number"
+    )
 
 
 def test_unverified_numbers_and_failures_show(paper: PaperFolder) -> None:
