@@ -317,6 +317,7 @@ def test_shuffled_labels_turn_the_headline_claim(tmp_path: Path) -> None:
     for sabotage in ("none", "shuffled-labels"):
         values = {
             "tier": "laptop",
+            "bundle_s": 1e6,  # one job
             "papers": ["forward-gnn"],
             "experiments": {"forward-gnn": ["node-classification"]},
             "seeds": 3,

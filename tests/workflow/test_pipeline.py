@@ -64,8 +64,9 @@ def tables(paper: PaperFolder) -> dict[str, Any]:
     found: dict[str, Any] = {}
     folder = paper.root / "results" / "smoke"
     for path in sorted(folder.rglob("*.parquet")):
-        if path.name == "runs.parquet":
-            found[str(path.relative_to(folder))] = pd.read_parquet(path).drop(columns=list(TIMING_COLUMNS)).to_csv()
+        if path.name in ("runs.parquet", "costs.parquet"):
+            frame = pd.read_parquet(path)
+            found[str(path.relative_to(folder))] = frame[[c for c in frame if c not in TIMING_COLUMNS]].to_csv()
         else:
             found[str(path.relative_to(folder))] = path.read_bytes()
     return found
