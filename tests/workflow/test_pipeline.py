@@ -60,9 +60,12 @@ def fits(paper: PaperFolder) -> dict[str, int]:
 
 
 def tables(paper: PaperFolder) -> dict[str, Any]:
-    """Every Parquet file of the tier, byte for byte, timings apart."""
+    return tables_of(paper.root / "results" / "smoke")
+
+
+def tables_of(folder: Path) -> dict[str, Any]:
+    """Every Parquet file of a tier, byte for byte, timings apart."""
     found: dict[str, Any] = {}
-    folder = paper.root / "results" / "smoke"
     for path in sorted(folder.rglob("*.parquet")):
         if path.name in ("runs.parquet", "costs.parquet"):
             frame = pd.read_parquet(path)

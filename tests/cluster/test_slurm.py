@@ -1,0 +1,151 @@
+"""``snakemake --profile slurm`` on a real controller."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.conftest import EXPERIMENTS, PAPER, PaperFolder
+from tests.workflow.test_pipeline import environment, tables_of
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
+ROOT = Path(__file__).parents[2]
+
+
+def checkout(folder: Path) -> Path:
+    """What a user has at the root of a clone, as far as a run reads it."""
+    folder.mkdir(parents=True)
+    for name in ("Snakefile", "config.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "slurm").symlink_to("profiles/slurm")
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=seconds,
+    )
+    return done
+
+
+#: noticed sooner than on a busy cluster
+SOON = ("--slurm-init-seconds-before-status-checks", "3")
+
+
+def toy(tmp_path: Path, **changes: Any) -> tuple[PaperFolder, list[str]]:
+    """The toy paper in a checkout, and the arguments that point Snakemake at it."""
+    paper = PaperFolder(checkout(tmp_path / "clone"))
+    config = paper.config_file(tracking={"enabled": False}, **changes)
+    return paper, ["--configfile", str(config)]
+
+
+def test_smoke_tier_gives_the_tables_of_a_local_run(tmp_path: Path) -> None:
+    here, there = checkout(tmp_path / "local"), checkout(tmp_path / "cluster")
+    config = ("--config", "tier=smoke", "tracking={enabled: false}")
+    local = snakemake(here, "--cores", "2", *config)
+    assert local.returncode == 0, local.stderr[-3000:]
+    slurm = snakemake(there, "--profile", "slurm", *SOON, *config)
+    assert slurm.returncode == 0, slurm.stderr[-3000:]
+    assert "slurm" in slurm.stderr.lower()
+    assert tables_of(there / "results" / "smoke") == tables_of(here / "results" / "smoke")
+    hosts = pd.read_parquet(there / "results" / "smoke" / "runs.parquet")
+    assert set(hosts["status"]) == {"done"}
+
+
+def test_jobs_on_one_node_get_distinct_gpus(tmp_path: Path) -> None:
+    seen = (
+        'run.metric("train/gpu", float(__import__("os").environ["CUDA_VISIBLE_DEVICES"])); __import__("time").sleep(4)'
+    )
+    paper, arguments = toy(tmp_path, bundle="run", experiments={"toy-paper": ["location"]})
+    changed = copy.deepcopy(PAPER)
+    changed["resources"] = {"gpu": 1, "mem_mb": 1200}
+    changed["experiments"]["location"]["tiers"]["smoke"]["grid"] = [
+        {"method": ["mean", "median"], "setting": {"k": [1]}}
+    ]
+    paper.write(changed, EXPERIMENTS.replace("x = parts.sample(run)", f"x = parts.sample(run); {seen}"))
+    done = snakemake(paper.root, "--profile", "slurm", *SOON, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = pd.read_parquet(paper.root / "results" / "smoke" / "metrics.parquet")
+    given = metrics[metrics["metric"] == "gpu"]["value"]
+    assert len(given) == 4
+    assert given.nunique() == 4, sorted(given)
+
+
+def test_more_memory_after_a_kill_for_memory(tmp_path: Path) -> None:
+    paper, arguments = toy(tmp_path, bundle="paper")
+    hold = "_ = b'x' * 1_400_000_000; __import__('time').sleep(8)"
+    changed = copy.deepcopy(PAPER)
+    changed["resources"] = {"mem_mb": 1200}
+    changed["experiments"]["location"]["tiers"]["smoke"]["seeds"] = 1
+    changed["experiments"]["student"]["tiers"]["smoke"]["seeds"] = 1
+    paper.write(changed, EXPERIMENTS.replace("x = parts.sample(run)", f"x = parts.sample(run); {hold}", 1))
+    done = snakemake(paper.root, "--profile", "slurm", *SOON, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Trying to restart" in done.stderr
+    assert set(pd.read_parquet(paper.root / "results" / "smoke" / "runs.parquet")["status"]) == {"done"}
+
+
+def test_more_time_after_a_timeout(tmp_path: Path) -> None:
+    """One minute is not enough for the first attempt, the second has two; runs that were done are not run again."""
+    paper, arguments = toy(tmp_path, bundle="paper")
+    marker = tmp_path / "second"
+    wait = f"m = __import__('pathlib').Path({str(marker)!r}); t = 0 if m.exists() else 300; m.touch(); __import__('time').sleep(t)"
+    changed = copy.deepcopy(PAPER)
+    changed["resources"] = {"runtime_min": 1, "mem_mb": 1200}
+    paper.write(changed, EXPERIMENTS.replace("x = parts.sample(run)", f"x = parts.sample(run); {wait}", 1))
+    done = snakemake(paper.root, "--profile", "slurm", *SOON, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Trying to restart" in done.stderr
+    assert set(pd.read_parquet(paper.root / "results" / "smoke" / "runs.parquet")["status"]) == {"done"}
+
+
+def test_a_requeued_job_goes_on(tmp_path: Path) -> None:
+    """Preemption ends in a requeue: the job starts again and finds its finished runs in the store."""
+    paper, arguments = toy(tmp_path, bundle="paper")
+    slow = EXPERIMENTS.replace("x = parts.sample(run)", "x = parts.sample(run); __import__('time').sleep(1.5)")
+    paper.write(None, slow)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--profile", "slurm", *SOON, *arguments],
+        cwd=paper.root,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    store = paper.root / "results" / "store"
+
+    def fits() -> list[Path]:
+        return list(store.rglob("fit.json"))
+
+    from tests.browser.test_pages import wait
+
+    wait(lambda: len(fits()) >= 3, 90)
+    before = {path: path.stat().st_mtime_ns for path in fits()}
+    running = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i"], capture_output=True, text=True, check=True)
+    subprocess.run(["scontrol", "requeue", running.stdout.split()[0]], check=True)
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors[-3000:]
+    assert len(fits()) == 10
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    statuses = [json.loads(path.read_text())["status"] for path in fits()]
+    assert set(statuses) == {"done"}
+
+
+def test_the_cluster_is_gone_afterwards_only() -> None:
+    assert os.path.islink("/etc/slurm/slurm.conf")
