@@ -61,6 +61,8 @@ class Claim(Strict):
     scale: Literal["linear", "loglog"] = "linear"
     op: Literal["==", "<=", ">=", "<", ">"] = "=="
     margin_reason: str = ""
+    #: the tiers that can judge it; elsewhere it is not run, for ``reason``
+    tiers: list[Tier] | None = None
     evidence: dict[Tier, Evidence] = {}
     evidence_by_dataset: dict[str, Evidence] = {}
     published_note: str = ""

@@ -144,6 +144,9 @@ def _judge(claim: Claim, context: _Context) -> Row:
     if claim.kind == "none":
         row["verdict"] = claim.verdict or "not testable"
         return row
+    if claim.tiers is not None and context.tier not in claim.tiers:
+        row["reason"] = claim.reason or f"judged at tier {' or '.join(claim.tiers)} only"
+        return row
     of = context.frame[context.frame["experiment"] == claim.experiment]
     if of.empty:
         row["reason"] = claim.reason or f"the experiment {claim.experiment} has no cells in tier {context.tier}"

@@ -228,7 +228,17 @@ def test_memory_of_bp_grows_and_of_sf_does_not() -> None:
     }
     assert sizes["BP"][0] < sizes["BP"][1] < sizes["BP"][2]
     assert sizes["SF"][0] == sizes["SF"][1] == sizes["SF"][2]
-    assert sizes["FF-VN"][0] > 2 * sizes["SF"][0]
+    assert sizes["FF-VN"][0] > sizes["SF"][0]
+
+
+def test_passes_are_counted() -> None:
+    data = graph_data()
+    for method, want in (("SF", 1), ("FF-VN", 3)):
+        artifact = experiments.fit_memory(run(method), data)
+        assert artifact["passes"] == [want, want]
+    operator, loss = measuring.forward_forward_losses(run("FF-VN"), task.load_node_task(run(), data), 1)[0]
+    assert measuring.passes(operator, lambda: loss() + loss()) == 6
+    assert measuring.passes(operator, loss) == 3
 
 
 @pytest.mark.parametrize("method", ["SF", "BP", "FF-VN", "T2I", "T2L"])

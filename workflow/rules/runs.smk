@@ -46,6 +46,7 @@ rule score:
     threads: lambda wildcards: W.job(wildcards).resources.threads
     resources:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         key=lambda wildcards: W.job(wildcards).score_digest,
     shell:

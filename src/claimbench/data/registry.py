@@ -473,6 +473,17 @@ _ENTRIES = (
         url="",
         expect={"n_nodes": 120, "n_features": 16, "n_classes": 3},
     ),
+    Entry(
+        name="sbm-3000",
+        title="Stochastic block model, 3,000 nodes of mean degree 36 in 3 blocks (generated)",
+        kind="graph",
+        loader="block_model",
+        options={"n_nodes": 3000, "n_classes": 3, "n_features": 128, "p_within": 0.03, "p_between": 0.003, "seed": 3000},
+        licence="generated here",
+        citation="Holland, Laskey, Leinhardt: Stochastic Blockmodels: First Steps, Social Networks 1983",
+        url="",
+        expect={"n_nodes": 3000, "n_features": 128, "n_classes": 3},
+    ),
 )
 
 DATASETS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

@@ -37,12 +37,21 @@ class Network(nn.Module):
             for i in range(depth)
         )
 
-    def forward(self, x: Features, graph: Graph, last_graph: Graph | None = None) -> Tensor:
-        """(receivers of ``last_graph``, out); ``last_graph`` is the graph of the last layer when fewer outputs are
-        wanted."""
+    def forward(
+        self, x: Features, graph: Graph, last_graph: Graph | None = None, first: PreparedInput | None = None
+    ) -> Tensor:
+        """(receivers of ``last_graph``, out).
+
+        Args:
+            last_graph: the graph of the last layer when fewer outputs are wanted.
+            first: ``x`` prepared for the first layer, whose input never changes.
+        """
         for i, layer in enumerate(self.layers):
             last = i == len(self.layers) - 1
-            x = layer.propagate(layer.project(x), (last_graph or graph) if last else graph)
+            if i == 0 and first is not None:
+                x = first.linear(layer)  # type: ignore[arg-type]
+            else:
+                x = layer.propagate(layer.project(x), (last_graph or graph) if last else graph)
             if not last:
                 x = x.relu()
         assert isinstance(x, Tensor)
@@ -56,11 +65,10 @@ def fit(run: Run, task: NodeTask, depth: int) -> Tensor:
     n_train = len(task.train)
     last_graph = graph.towards(torch.cat([task.train, task.val]))
     targets, val_targets = task.y[task.train], task.y[task.val]
-    # One layer with a dense input is the only case in which the network's input aggregation can be cached.
-    fixed = PreparedInput(network.layers[0], task.x, last_graph) if depth == 1 else None  # type: ignore[arg-type]
+    first = PreparedInput(network.layers[0], task.x, last_graph if depth == 1 else graph)  # type: ignore[arg-type]
 
     def forward() -> tuple[Tensor, object]:
-        out = fixed.linear(network.layers[0]) if fixed else network(task.x, graph, last_graph)  # type: ignore[arg-type]
+        out = network(task.x, graph, last_graph, first)
         loss = functional.cross_entropy(out[:n_train], targets)
         return loss, lambda: float((out[n_train:].argmax(dim=1) == val_targets).float().mean())
 

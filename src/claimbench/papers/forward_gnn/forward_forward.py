@@ -234,18 +234,23 @@ def fit_label_appending(run: Run, task: NodeTask, depth: int) -> list[Tensor]:
     return _fit_streams(run, task, depth, task.x, task.n_classes, training, validation, test)
 
 
-def fit_virtual_nodes(run: Run, task: NodeTask, depth: int) -> list[Tensor]:
-    """FF-VN; goodness summed over the layers of every prefix, (nodes, classes) each."""
+def _linked(task: NodeTask, labelled: list[tuple[Tensor, Tensor]]) -> list[Graph]:
+    return [augment(task.edge_index, task.n_nodes, task.n_classes, nodes, classes) for nodes, classes in labelled]
+
+
+def virtual_node_training(run: Run, task: NodeTask) -> tuple[Features, list[Graph]]:
+    """What FF-VN trains on: normalised features with class nodes, the positive graph and the K - 1 negative ones."""
     class_features = class_node_features(task.n_classes, task.x.shape[1], run.torch_generator("class-features"))
     x = row_l2_normalise(with_class_nodes(task.x, class_features.to(task.device)))
     wrong = wrong_classes(task.n_nodes, task.y, task.n_classes, run.torch_generator("negatives"))[task.train]
+    return x, _linked(task, [(task.train, classes) for classes in [task.y[task.train], *wrong.T]])
 
-    def graphs(labelled: list[tuple[Tensor, Tensor]]) -> list[Graph]:
-        return [augment(task.edge_index, task.n_nodes, task.n_classes, nodes, classes) for nodes, classes in labelled]
 
-    training = graphs([(task.train, classes) for classes in [task.y[task.train], *wrong.T]])
-    validation = graphs(_evaluation_labels(task, task.train, task.val))
-    test = graphs(_evaluation_labels(task, torch.cat([task.train, task.val]), task.test))
+def fit_virtual_nodes(run: Run, task: NodeTask, depth: int) -> list[Tensor]:
+    """FF-VN; goodness summed over the layers of every prefix, (nodes, classes) each."""
+    x, training = virtual_node_training(run, task)
+    validation = _linked(task, _evaluation_labels(task, task.train, task.val))
+    test = _linked(task, _evaluation_labels(task, torch.cat([task.train, task.val]), task.test))
     return _fit_streams(
         run,
         task,

@@ -154,7 +154,7 @@ def fit_layers(
 
 
 def fit_top_to_input(run: Run, task: LinkTask, depth: int) -> nn.ModuleList:
-    """CE with top-down signals to the input: no label matrix above the top layer and, as released, no weight decay."""
+    """CE with top-down signals to the input: nothing stands above the top layer."""
     layers = make_layers(run, task.x.shape[1], depth, 0).to(run.device)
     recurrence = TopToInput(layers, row_l2_normalise(task.x), None, task.graph)
 
@@ -164,7 +164,7 @@ def fit_top_to_input(run: Run, task: LinkTask, depth: int) -> nn.ModuleList:
     def loss(z: Tensor) -> Tensor:
         return cross_entropy(dot(z, task.pairs), task.labels)
 
-    train_top_to_input(run, recurrence, loss, validate, weight_decay=0.0)
+    train_top_to_input(run, recurrence, loss, validate)
     return layers
 
 

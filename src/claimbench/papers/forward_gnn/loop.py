@@ -49,9 +49,9 @@ class EarlyStopping:
                 parameter.copy_(kept)
 
 
-def adam(parameters: Sequence[nn.Parameter], run: Run, weight_decay: float) -> torch.optim.Adam:
-    """Adam with the run's learning rate and an L2 penalty, fused into one kernel."""
-    return torch.optim.Adam(parameters, lr=run.h.learning_rate, weight_decay=weight_decay, fused=True)
+def adam(parameters: Sequence[nn.Parameter], run: Run) -> torch.optim.Adam:
+    """Adam with the run's learning rate and weight decay (L2 penalty), fused into one kernel."""
+    return torch.optim.Adam(parameters, lr=run.h.learning_rate, weight_decay=run.h.weight_decay, fused=True)
 
 
 def train(run: Run, module: nn.Module, forward: Callable[[], tuple[Tensor, Callable[[], float]]], name: str) -> int:
@@ -65,7 +65,7 @@ def train(run: Run, module: nn.Module, forward: Callable[[], tuple[Tensor, Calla
         The number of updates made.
     """
     parameters = list(module.parameters())
-    optimiser = adam(parameters, run, run.h.weight_decay)
+    optimiser = adam(parameters, run)
     stopping = EarlyStopping(parameters, run.h.patience)
     count = {"updates": 0}
     loop = Loop(run, name, run.h.epochs + 1, module=module, adam=optimiser, stopping=stopping, count=count)

@@ -5,18 +5,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from claimbench.papers.forward_gnn import single_forward
 from claimbench.papers.forward_gnn.backprop import Network
-from claimbench.papers.forward_gnn.forward_forward import goodness_loss, wrong_classes
-from claimbench.papers.forward_gnn.operators import OPERATORS, Features, Graph, PreparedInput, row_l2_normalise
+from claimbench.papers.forward_gnn.forward_forward import goodness_loss, virtual_node_training
+from claimbench.papers.forward_gnn.operators import (
+    OPERATORS,
+    Features,
+    Graph,
+    Operator,
+    PreparedInput,
+    row_l2_normalise,
+)
 from claimbench.papers.forward_gnn.single_forward import augmented, class_logits
-from claimbench.papers.forward_gnn.virtual_nodes import augment
+from claimbench.run import Checkpoint
 
 if TYPE_CHECKING:
     from claimbench.papers.forward_gnn.task import NodeTask
@@ -89,29 +97,47 @@ def backprop_loss(run: Run, task: NodeTask, depth: int) -> tuple[torch.nn.Module
     return network, lambda: functional.cross_entropy(network(task.x, graph)[task.train], task.y[task.train])
 
 
-def forward_forward_losses(run: Run, task: NodeTask, depth: int) -> list[Callable[[], Tensor]]:
-    """Losses of untrained FF-VN layers: one positive and K - 1 negative graphs are kept at once."""
-    x, graph = augmented(run, task)
-    wrong = wrong_classes(task.n_nodes, task.y, task.n_classes, run.torch_generator("wrong"))
-    graphs = [graph] + [
-        augment(task.edge_index, task.n_nodes, task.n_classes, task.train, wrong[task.train, j])
-        for j in range(task.n_classes - 1)
-    ]
-    losses = []
+def forward_forward_losses(run: Run, task: NodeTask, depth: int) -> list[tuple[torch.nn.Module, Callable[[], Tensor]]]:
+    """Untrained FF-VN layers with their losses: one positive and K - 1 negative graphs are kept at once."""
+    x, graphs = virtual_node_training(run, task)
+    layers: list[tuple[torch.nn.Module, Callable[[], Tensor]]] = []
     for layer in range(depth):
-        x = row_l2_normalise(x)
         operator = OPERATORS[run.setting["backbone"]](
             x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")
         ).to(task.device)
-        inputs = [PreparedInput(operator, x, g) for g in graphs]
-        losses.append(
-            lambda operator=operator, inputs=inputs: goodness_loss(
-                [i(operator)[task.train] for i in inputs], run.h.theta
-            )
-        )
+        inputs = [PreparedInput(operator, x, graph, cached=False) for graph in graphs]
+
+        def loss(operator: Operator = operator, inputs: list[PreparedInput] = inputs) -> Tensor:
+            return goodness_loss([prepared(operator)[task.train] for prepared in inputs], run.h.theta)
+
+        layers.append((operator, loss))
         with torch.no_grad():
-            x = inputs[0](operator)
-    return losses
+            x = row_l2_normalise(inputs[0](operator))
+    return layers
+
+
+def passes(operator: torch.nn.Module, loss: Callable[[], Tensor]) -> int:
+    """How often ``loss()`` sends node features through the layer."""
+    count = 0
+    kind = type(operator)
+    originals = {name: getattr(kind, name) for name in ("propagate", "combine")}
+
+    def counting(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(*arguments: object) -> Tensor:
+            nonlocal count
+            count += 1
+            return original(*arguments)
+
+        return call
+
+    try:
+        for name, original in originals.items():
+            setattr(kind, name, counting(original))
+        loss()
+    finally:
+        for name, original in originals.items():
+            setattr(kind, name, original)
+    return count
 
 
 def interleaved_ms(arms: dict[str, Callable[[], None]], rounds: int, updates: int) -> dict[str, list[float]]:
@@ -142,17 +168,28 @@ def stepper(module: torch.nn.Module, loss: Callable[[], Tensor], run: Run) -> Ca
 
 
 def locality(run: Run, task: NodeTask) -> dict[str, float]:
-    """Train layer 2 for some updates: how far layer 1 moved, and how many of its parameters got a gradient (both must
-    be 0)."""
-    (first, _), (second, loss) = single_forward_layers(run, task, 2, cached=False)
-    before = [parameter.detach().clone() for parameter in first.parameters()]
-    start = [parameter.detach().clone() for parameter in second.parameters()]
-    update = stepper(second, loss, run)
-    for _ in range(run.h.locality_updates):
-        update()
-    moved = max(float((a - b.detach()).abs().max()) for a, b in zip(before, first.parameters(), strict=True))
-    own = max(float((a - b.detach()).abs().max()) for a, b in zip(start, second.parameters(), strict=True))
+    """Train one layer, and two layers from the same start, by the method's own code: how far training layer 2 moved
+    layer 1, how many gradients of layer 1 it changed (both must be 0), and how far layer 2 itself moved."""
+
+    def trained(depth: int) -> list[Operator]:
+        layers: list[Operator] = []
+        short = {**run.hyper, "epochs": run.h.locality_updates}
+        single_forward.fit(replace(run, hyper=short, checkpoint=Checkpoint(None)), task, depth, layers)
+        return layers
+
+    alone, both = trained(1), trained(2)
+    start = OPERATORS[run.setting["backbone"]](run.h.hidden, run.h.hidden, run.torch_generator("layer-1"))
+
+    def farthest(one: torch.nn.Module, other: torch.nn.Module) -> float:
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        return max(float((a.detach().cpu() - b.detach().cpu()).abs().max()) for a, b in pairs)
+
     gradients = sum(
-        parameter.grad is not None and bool(np.any(parameter.grad.cpu().numpy())) for parameter in first.parameters()
+        not torch.equal(a.grad, b.grad)  # type: ignore[arg-type]
+        for a, b in zip(alone[0].parameters(), both[0].parameters(), strict=True)
     )
-    return {"layer_1_moved": moved, "layer_1_gradients": float(gradients), "layer_2_moved": own}
+    return {
+        "layer_1_moved": farthest(alone[0], both[0]),
+        "layer_1_gradients": float(gradients),
+        "layer_2_moved": farthest(start, both[1]),
+    }

@@ -74,8 +74,11 @@ def train_layer(
     return train(run, operator, forward, name)
 
 
-def fit(run: Run, task: NodeTask, depth: int) -> list[Tensor]:
+def fit(run: Run, task: NodeTask, depth: int, trained: list[Operator] | None = None) -> list[Tensor]:
     """Train ``depth`` layers.
+
+    Args:
+        trained: receives the layers.
 
     Returns:
         For every prefix of 1..depth layers the class probabilities summed over its layers: (nodes, classes) each.
@@ -94,5 +97,7 @@ def fit(run: Run, task: NodeTask, depth: int) -> list[Tensor]:
             earlier = earlier + logits.softmax(dim=1)
         n_params += sum(parameter.numel() for parameter in operator.parameters())
         prefixes.append(earlier)
+        if trained is not None:
+            trained.append(operator)
         run.count(steps=updates, n_params=n_params)
     return prefixes

@@ -120,7 +120,6 @@ def train_top_to_input(
     recurrence: TopToInput,
     loss: Callable[[Tensor], Tensor],
     validate: Callable[[list[Tensor]], float],
-    weight_decay: float,
 ) -> None:
     """Time steps of T2I until the validation score no longer rises; the layers end at their best.
 
@@ -129,7 +128,7 @@ def train_top_to_input(
         validate: score of the outputs of all layers in the counted steps.
     """
     layers = recurrence.layers
-    optimisers = [adam(list(layer.parameters()), run, weight_decay) for layer in layers]
+    optimisers = [adam(list(layer.parameters()), run) for layer in layers]
     stopping = EarlyStopping(list(layers.parameters()), run.h.patience)
     memory: dict[str, Any] = {"states": recurrence.bottom_up(), "steps": 0}
     adams = {f"adam-{j}": optimiser for j, optimiser in enumerate(optimisers)}
@@ -168,7 +167,6 @@ def fit_top_to_input(run: Run, task: NodeTask, depth: int) -> Tensor:
         recurrence,
         lambda output: _class_loss(run, task, output),
         lambda outputs: _accuracy(_class_probabilities(run, task, outputs, task.val), val_targets),
-        run.h.weight_decay,
     )
     outputs = recurrence.outputs(run.h.test_steps, run.h.first_counted_step)
     return _class_probabilities(run, task, outputs, torch.arange(task.n_nodes, device=task.device))
@@ -206,7 +204,7 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
         own = output(j, normalised_x if j == 0 else states[j - 1])
         return own, torch.stack([own, *states[j + 1 :]]).mean(dim=0)
 
-    optimisers = [adam(list(layer.parameters()), run, run.h.weight_decay) for layer in layers]
+    optimisers = [adam(list(layer.parameters()), run) for layer in layers]
     stopping = EarlyStopping(list(layers.parameters()), run.h.patience)
     val_targets = task.y[task.val]
     memory: dict[str, Any] = {"states": bottom_up(), "steps": 0}
