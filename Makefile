@@ -11,7 +11,7 @@ PYTEST ?= -q -n 2
 ARGS   ?=
 export PATH := $(BIN):$(PATH)
 
-.PHONY: run smoke install test ui report retry check format clean help
+.PHONY: run smoke install test test-slurm drill ui report retry check format clean help
 
 run: $(READY)  ## install, run the laptop tier, print where the report is
 	@snakemake --cores $(CORES) --quiet host rules --config tier=$(TIER) $(ARGS); status=$$?; page=results/$(TIER)/report/index.html; \
@@ -27,6 +27,13 @@ install: $(READY)  ## only the virtual environment
 
 test: $(READY)  ## all tests
 	@pytest $(PYTEST)
+
+test-slurm:  ## the tests on a Slurm cluster of one node, started here (needs root, slurm-wlm and munge)
+	@$(MAKE) --no-print-directory install EXTRAS=dev,slurm
+	@pytest -q -m slurm tests/cluster
+
+drill:  ## also what takes long: cluster timeouts
+	@CLAIMBENCH_DRILL=1 $(MAKE) --no-print-directory test-slurm
 
 ui: $(READY)  ## browse the runs in MLflow
 	@claimbench ui

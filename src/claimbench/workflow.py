@@ -56,8 +56,12 @@ class Workflow:
     def job(self, wildcards: Any) -> Job:
         return self.plan.jobs[wildcards.job]
 
-    def threads(self, wildcards: Any, cores: int | None) -> int:
-        """What a job's fit takes; an exclusive one (a timing experiment) takes every core and so runs alone."""
+    def threads(self, wildcards: Any, cores: int | bool | None) -> int:
+        """What a job's fit takes; an exclusive one (a timing experiment) takes every core and so runs alone.
+
+        Args:
+            cores: those of the machine on which jobs share cores; nothing where a cluster's scheduler hands them out.
+        """
         job = self.job(wildcards)
         return max(cores or 1, job.resources.threads) if job.exclusive else job.resources.threads
 

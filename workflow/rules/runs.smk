@@ -23,7 +23,7 @@ rule fit:
         f"{TIER}/logs/{{job}}.fit.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: lambda wildcards: W.threads(wildcards, workflow.resource_settings.cores)
+    threads: lambda wildcards: W.threads(wildcards, workflow.is_main_process and workflow.resource_settings.cores)
     resources:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
         runtime=lambda wildcards, attempt: W.job(wildcards).resources.runtime_min * attempt,
