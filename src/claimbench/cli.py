@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except ValueError as error:
+        if type(error).__module__ != "pyarrow.lib":
+            raise
+        print(f"claimbench: {str(error).splitlines()[0]} Remove this file and run again.", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

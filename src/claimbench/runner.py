@@ -107,7 +107,7 @@ class Runner:
             missing = []
             for run in group:
                 record = self.store.fit_record(job.paper, run.fit_key)
-                if record is not None and record["status"] == "done":
+                if record is not None and record["status"] == "done" and self.store.intact(job.paper, run.fit_key):
                     statuses[run.fit_key] = {"status": "done"}
                 else:
                     missing.append(run)

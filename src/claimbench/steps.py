@@ -78,8 +78,16 @@ def check(plan: Plan) -> int:
 
 
 def retry(plan: Plan) -> int:
-    """Remove the manifests of jobs with failed or skipped runs, so that the next run tries exactly those runs again."""
+    """Make the next run try the runs again that failed or were skipped, and only those.
+
+    Removes their jobs' manifests and what was made from them: Snakemake does not make a missing file again as long as
+    everything that came from it is there.
+
+    Returns:
+        The number of manifests removed.
+    """
     removed = 0
+    papers = set()
     for job in plan.jobs.values():
         for phase in ("fit", "score"):
             path = plan.tier_dir / "jobs" / f"{job.id}.{phase}.json"
@@ -87,10 +95,16 @@ def retry(plan: Plan) -> int:
             if manifest and any(run["status"] != "done" for run in manifest["runs"].values()):
                 path.unlink()
                 removed += 1
+                papers.add(job.paper)
     for path in (plan.tier_dir / "data").glob("*.json"):
         marker = store.read_json(path)
         if marker and marker["status"] != "ready":
             path.unlink()
+    if papers:
+        stale = [path for slug in papers for path in (plan.tier_dir / "papers" / slug).glob("*.parquet")]
+        stale += [*plan.tier_dir.glob("*.parquet"), plan.tier_dir / "report" / "index.html"]
+        for path in (*stale, plan.tier_dir / "tracked", plan.tier_dir / "complete"):
+            path.unlink(missing_ok=True)
     return removed
 
 

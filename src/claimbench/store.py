@@ -99,6 +99,13 @@ class Store:
                 return None
         return record
 
+    def intact(self, paper: str, fit_key: str) -> bool:
+        """Whether a fit has ended and its artifact is what was written; the record of a damaged one is removed."""
+        try:
+            return self.fit_record(paper, fit_key) is not None and self._contents(paper, fit_key) is not None
+        except UserError:
+            return False
+
     def score_record(self, paper: str, fit_key: str, score_code: str) -> dict[str, Any] | None:
         return read_json(self.folder(paper, fit_key) / f"score-{score_code[:12]}.json")
 
@@ -123,18 +130,8 @@ class Store:
         Raises:
             UserError: the files do not match the checksums of the record.
         """
-        folder = self.folder(paper, fit_key)
-        record = self.fit_record(paper, fit_key)
-        if record is None:
-            raise UserError(f"{folder}: there is no complete artifact here; run the fit again")
         content: dict[str, Any] = {}
-        for name, expected in record["sha256"].items():
-            raw = (folder / name).read_bytes()
-            if hashlib.sha256(raw).hexdigest() != expected:
-                (folder / "fit.json").unlink(missing_ok=True)
-                raise UserError(
-                    f"{folder / name}: damaged (checksum differs); its record was removed, run the fit again"
-                )
+        for name, raw in self._contents(paper, fit_key).items():
             if name.endswith(".json"):
                 content |= json.loads(raw)
             else:
@@ -142,6 +139,21 @@ class Store:
 
                 content |= load(raw)
         return content
+
+    def _contents(self, paper: str, fit_key: str) -> dict[str, bytes]:
+        folder = self.folder(paper, fit_key)
+        record = self.fit_record(paper, fit_key)
+        if record is None:
+            raise UserError(f"{folder}: there is no complete artifact here; run the fit again")
+        contents: dict[str, bytes] = {}
+        for name, expected in record["sha256"].items():
+            contents[name] = (folder / name).read_bytes()
+            if hashlib.sha256(contents[name]).hexdigest() != expected:
+                (folder / "fit.json").unlink(missing_ok=True)
+                raise UserError(
+                    f"{folder / name}: damaged (checksum differs); its record was removed, run the fit again"
+                )
+        return contents
 
 
 def encode(artifact: dict[str, Any]) -> dict[str, bytes]:

@@ -78,6 +78,13 @@ class Workflow:
     def papers(self, name: str) -> list[str]:
         return [f"{self.tier}/papers/{slug}/{name}" for slug in self.plan.papers]
 
+    @property
+    def everything(self) -> list[str]:
+        """What a finished tier has. Each table is named, so that one that was lost is made again."""
+        own = ("runs", "metrics", "curves", "published", "verdicts", "margins")
+        tables = [f"{self.tier}/{name}.parquet" for name in own]
+        return [*tables, *(path for name in own for path in self.papers(f"{name}.parquet")), f"{self.tier}/complete"]
+
     def paper_files(self, *names: str) -> Any:
         return lambda wildcards: [
             str(path) for name in names if (path := self.plan.folders[wildcards.paper] / name).is_file()

@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from claimbench.plan import make_plan
+from claimbench.spec import load_config
 from tests.conftest import EXPERIMENTS, PAPER, PaperFolder
 from tests.workflow.test_pipeline import environment, tables_of
 
@@ -55,9 +57,19 @@ def toy(tmp_path: Path, **changes: Any) -> tuple[PaperFolder, list[str]]:
     return paper, ["--configfile", str(config)]
 
 
+def untimed() -> str:
+    """All experiments but those that measure times, as a setting: two runs of those never agree."""
+    plan = make_plan(load_config(None, {"tier": "smoke"}))
+    kept = {
+        slug: [name for name, experiment in spec.experiments.items() if not experiment.exclusive]
+        for slug, spec in plan.papers.items()
+    }
+    return f"experiments={json.dumps(kept)}"
+
+
 def test_smoke_tier_gives_the_tables_of_a_local_run(tmp_path: Path) -> None:
     here, there = checkout(tmp_path / "local"), checkout(tmp_path / "cluster")
-    config = ("--config", "tier=smoke", "tracking={enabled: false}")
+    config = ("--config", "tier=smoke", "tracking={enabled: false}", untimed())
     local = snakemake(here, "--cores", "2", *config)
     assert local.returncode == 0, local.stderr[-3000:]
     slurm = snakemake(there, "--profile", "slurm", *SOON, *config)
@@ -137,11 +149,16 @@ def test_a_requeued_job_goes_on(tmp_path: Path) -> None:
 
     from tests.browser.test_pages import wait
 
-    wait(lambda: len(fits()) >= 3, 90)
-    before = {path: path.stat().st_mtime_ns for path in fits()}
-    running = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i"], capture_output=True, text=True, check=True)
-    subprocess.run(["scontrol", "requeue", running.stdout.split()[0]], check=True)
-    _, errors = process.communicate(timeout=400)
+    try:
+        wait(lambda: len(fits()) >= 3, 90)
+        before = {path: path.stat().st_mtime_ns for path in fits()}
+        running = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i"], capture_output=True, text=True, check=True)
+        subprocess.run(["scontrol", "requeue", running.stdout.split()[0]], check=True)
+        _, errors = process.communicate(timeout=400)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
     assert process.returncode == 0, errors[-3000:]
     assert len(fits()) == 10
     assert {path: path.stat().st_mtime_ns for path in before} == before
