@@ -133,7 +133,7 @@ def test_a_requeued_job_goes_on(tmp_path: Path) -> None:
     """Preemption ends in a requeue: the job starts again and finds its finished runs in the store."""
     paper, arguments = toy(tmp_path, bundle="paper")
     slow = EXPERIMENTS.replace("x = parts.sample(run)", "x = parts.sample(run); __import__('time').sleep(1.5)")
-    paper.write(None, slow)
+    paper.write(PAPER, slow)
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--profile", "slurm", *SOON, *arguments],
         cwd=paper.root,
