@@ -2,8 +2,8 @@
 
 python benchmarks/slurm.py               # 2,000 runs in bundles, then 40 runs with a job each; needs root and Slurm
 
-Starts the one-node cluster of tests/cluster (eight processors, whatever the machine has) and stops it again. The profile is
-the one that users get; nothing is sped up.
+Starts the one-node cluster of tests/cluster (eight processors, whatever the machine has) and stops it again. The
+profile is the one that users get; nothing is sped up.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pandas as pd
-
 from benchmarks.planning import synthetic
 
+ROOT = Path(__file__).parents[1]
 CLUSTER = ROOT / "tests" / "cluster"
 
 
