@@ -38,18 +38,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip(f"NO SLURM TESTS: {why}")
     folder = tmp_path_factory.mktemp("slurm")
     environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-    # to files: the daemons keep what they inherit open, and a pipe would never end
-    with open(folder / "start.log", "w") as log:
-        started = subprocess.run(
-            [str(HERE / "start.sh"), str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            timeout=60,
-            check=False,
-        )
     try:
+        # to files: the daemons keep what they inherit open, and a pipe would never end
+        with open(folder / "start.log", "w") as log:
+            started = subprocess.run(
+                [str(HERE / "start.sh"), str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                timeout=60,
+                check=False,
+            )
         if started.returncode:
             logs = "\n".join(path.read_text()[-2000:] for path in folder.glob("*.log"))
             pytest.fail(f"the cluster did not start:\n{logs}")

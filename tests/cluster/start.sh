@@ -17,6 +17,12 @@ if [ -e /etc/slurm/slurm.conf ] && [ ! -L /etc/slurm/slurm.conf ]; then
     echo "/etc/slurm/slurm.conf belongs to a real cluster; it is left alone" >&2
     exit 1
 fi
+# Two test clusters share ports and paths: the second would take the first one's configuration away.
+other=$(readlink /etc/slurm/slurm.conf || true) other=${other%/*}
+if [ -n "$other" ] && kill -0 "$(cat "$other/slurmctld.pid" 2>/dev/null || echo none)" 2>/dev/null; then
+    echo "a test cluster is running in $other; wait for it, or end it: $here/stop.sh $other" >&2
+    exit 1
+fi
 mkdir -p /etc/slurm /run/munge
 ln -sfn "$PWD/slurm.conf" /etc/slurm/slurm.conf
 ln -sfn "$PWD/gres.conf" /etc/slurm/gres.conf
@@ -25,9 +31,10 @@ munged --force --key-file "$PWD/munge/key" --pid-file "$PWD/munge/munged.pid" --
     --seed-file "$PWD/munge/seed"
 slurmctld -c
 slurmd
-for _ in $(seq 60); do
-    [ "$(sinfo -h -o %T 2>/dev/null)" = idle ] && exit 0
+# A client call takes many seconds where names cannot be resolved, so the clock decides.
+while [ $SECONDS -lt 40 ]; do
+    [ "$(timeout 5 sinfo -h -o %T 2>/dev/null)" = idle ] && exit 0
     sleep 0.5
 done
-sinfo -N -o '%N %T %E' >&2
+timeout 5 sinfo -N -o '%N %T %E' >&2
 exit 1
