@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claimbench import gpus, meters, store
 from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, UserError, nearest
@@ -20,6 +20,9 @@ from claimbench.plan import Cell, Job, Plan, PlannedRun, entry_names
 from claimbench.progress import Progress
 from claimbench.run import Checkpoint, Run
 from claimbench.spec import make_importable
+
+if TYPE_CHECKING:
+    from claimbench.live import Sender
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -84,6 +87,7 @@ class Runner:
         self.store = store.Store(Path(plan.config.results_dir) / "store")
         self.data_root = Path(plan.config.data_dir)
         self.progress = Progress(plan.tier_dir)
+        self._live: Sender | None = None
         make_importable(plan.config)
 
     # ---- fit ---------------------------------------------------------------------------------------------------------
@@ -92,8 +96,16 @@ class Runner:
         """Fit what is missing and write the job's manifest: run keys and statuses."""
         limit_threads(job.resources.threads)
         statuses: dict[str, dict[str, Any]] = {}
+        tracking = self.plan.config.tracking
+        if tracking.enabled and tracking.live and not job.exclusive:  # a timing experiment has the machine to itself
+            from claimbench.live import Sender
+
+            self._live = Sender(self.plan)
         with gpus.reserved(job.resources.gpu) if self._wants_gpu(job) else nullcontext():
             self._fit_all(job, choose_device(self.plan.config.device, job.resources.gpu), statuses)
+        if self._live:
+            self._live.close()
+            self._live = None
         return self._manifest(job, "fit", {run.fit_key: statuses[run.fit_key] for run in job.runs}, job.fit_digest)
 
     def _wants_gpu(self, job: Job) -> bool:
@@ -139,6 +151,8 @@ class Runner:
             inputs = [self._inputs(run) for run in planned]
             datas = [self._data(run, "load_fit") for run in planned]
             runs = [self._run(run, device, given, limit) for run, given in zip(planned, inputs, strict=True)]
+            if self._live:
+                self._live.watch(planned, runs)
             precision = gpus.arithmetic(device, cell.hyper["precision"])
             with self._sealed(), meters.budget(limit, cell.budget.mem_mb), precision:
                 many = _entry(module, cell, "fit_many")
@@ -158,6 +172,8 @@ class Runner:
                 encoded = [store.encode(artifact) for artifact in artifacts]
         except BaseException as error:
             status, reason, trace = _failure(error)
+        if self._live:
+            self._live.ended(status)
         measured = meter.stop()
         for field in ("wall_s", "cpu_s", "gpu_s", "gpu_j"):
             if measured[field] is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from claimbench.errors import UserError, nearest
-from claimbench.validation import parse, read_yaml
+from claimbench.validation import parse, read_yaml, without_passwords
 
 Scalar = bool | int | float | str | None
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$", max_length=80)]
@@ -190,8 +190,31 @@ class PaperSpec(Strict):
 
 
 class Tracking(Strict):
+    """Where MLflow is. The configuration is written beside the results, so it never holds a password."""
+
     enabled: bool = True
     uri: str | None = None
+    live: bool = False
+
+    @field_validator("uri")
+    @classmethod
+    def _no_password(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("sqlite:"):
+            return value
+        scheme, _, rest = value.partition("://")
+        user = rest.rpartition("@")[0]
+        if (user and (":" in user or scheme.startswith("http"))) or without_passwords(value) != value:
+            raise ValueError(
+                "it must hold no password, which belongs into environment variables: MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN) for a server, PGPASSWORD for PostgreSQL"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _live_needs_a_server(self) -> Tracking:
+        if self.live and not (self.uri or "").startswith(("http://", "https://")):
+            raise ValueError("live needs uri to be the http address of a server; jobs write to no database")
+        return self
 
 
 class Config(Strict):

@@ -8,26 +8,36 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claimbench.errors import UserError
 from claimbench.keys import digest
+from claimbench.live import experiment_tags, metric_name, run_name
 from claimbench.plan import Plan
 from claimbench.schema import VERDICTS
 from claimbench.spec import Config
+from claimbench.validation import without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_METRICS_A_CALL = 1000
+#: MLflow takes at most 1,000 metrics, parameters and tags in one call, 100 of them parameters
+_METRICS_A_CALL = 900
+_PARAMS = 100
+#: imported at a time: a server has several hands, a file has one
+_WORKERS = 4
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
+#: MLflow's own defaults try a dead server for minutes; what is set in the environment stays
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 
 
 def default_uri(config: Config) -> str:
@@ -47,6 +57,8 @@ def track(plan: Plan) -> str:
     import logging
 
     os.environ.update(_QUIET)
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     import pyarrow.parquet as pq
     from mlflow import MlflowClient
@@ -65,7 +77,7 @@ def track(plan: Plan) -> str:
             client = MlflowClient(tracking_uri=uri)
             new, replaced, kept = _import(client, plan, read)
         except Exception as error:
-            text = " ".join(str(error).split())[:300]
+            text = without_passwords(" ".join(str(error).split()))[:300]
             raise UserError(
                 f"tracking store {uri} cannot be used now ({text}); the runs are safe, the next run imports them"
             ) from error
@@ -73,8 +85,6 @@ def track(plan: Plan) -> str:
 
 
 def _import(client: MlflowClient, plan: Plan, read: dict[str, list[dict[str, Any]]]) -> tuple[int, int, int]:
-    from mlflow.entities import Metric, Param, RunTag
-
     values: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for row in read["metrics"]:
         values[row["run_key"]].append((f"{row['split']}/{row['metric']}", 0.0, row["value"]))
@@ -85,65 +95,100 @@ def _import(client: MlflowClient, plan: Plan, read: dict[str, list[dict[str, Any
         verdicts[row["paper"], row["experiment"]].append(f"{row['claim_id']}: {row['verdict']}")
     new = replaced = kept = 0
     for paper in plan.papers:
-        runs = [row for row in read["runs"] if row["paper"] == paper]
         experiment = _experiment(client, plan, paper)
         have = _known(client, experiment)
-        for row in runs:
+        todo: list[_Todo] = []
+        for row in (row for row in read["runs"] if row["paper"] == paper):
             said = verdicts[paper, row["experiment"]]
-            content = digest(
-                [row["run_key"], row["status"], row["reason"], row["started_utc"], sorted(values[row["run_key"]]), said]
-            )
-            if row["run_key"] in have:
-                run_id, known = have[row["run_key"]]
-                if known == content:
-                    kept += 1
-                    continue
-                client.delete_run(run_id)
-                replaced += 1
-            else:
-                new += 1
-            start = int(datetime.fromisoformat(row["started_utc"]).timestamp() * 1000) if row["started_utc"] else 0
-            name = " ".join(
-                filter(None, (row["experiment"], row["method"], row["dataset"], row["setting"], f"s{row['seed']}"))
-            )
-            run = client.create_run(experiment, start_time=start, run_name=name)
-            tags = {
-                "run_key": row["run_key"],
-                "content": content,
-                "paper": paper,
-                "experiment": row["experiment"],
-                "tier": row["tier"],
-                "status": row["status"],
-                "reason": row["reason"],
-                "verdicts": "; ".join(said),
-                "git_commit": row["git_commit"] or "",
-                "code_fp": row["code_fp"],
-                "data_fp": row["data_fp"],
-                "device": row["device_name"] or "",
-            }
-            config = json.loads(row["config_json"])
-            params = {
-                "method": row["method"],
-                "dataset": row["dataset"],
-                "setting": row["setting"],
-                "seed": row["seed"],
-                **{f"hyper.{key}": value for key, value in config["hyper"].items()},
-            }
-            metrics = [Metric(_metric_name(n), v, start, int(s)) for n, s, v in values[row["run_key"]]]
-            metrics += [Metric(n, row[n], start, 0) for n in ("wall_s", "cpu_s", "peak_rss_mb") if row[n] is not None]
-            for first in range(0, max(len(metrics), 1), _METRICS_A_CALL):
-                client.log_batch(
-                    run.info.run_id,
-                    metrics=metrics[first : first + _METRICS_A_CALL],
-                    params=[Param(k, str(v)[:5000]) for k, v in params.items()] if first == 0 else (),
-                    tags=[RunTag(k, str(v)[:5000]) for k, v in tags.items()] if first == 0 else (),
-                )
-            if row["dataset"] != "none":
-                _dataset_input(client, run.info.run_id, row)
-            end = start + int(1000 * (row["wall_s"] or 0))
-            client.set_terminated(run.info.run_id, "FINISHED" if row["status"] == "done" else "FAILED", end)
+            # a value that was not a number is null in the tables
+            measured = sorted(value for value in values[row["run_key"]] if value[2] is not None)
+            content = digest([row["run_key"], row["status"], row["reason"], row["started_utc"], measured, said])
+            old = have.get(row["run_key"])
+            if old is not None and old[1] == content:
+                kept += 1
+                continue
+            new, replaced = (new + 1, replaced) if old is None else (new, replaced + 1)
+            todo.append(_Todo(row, measured, said, content, old[0] if old else None))
+        _log_all(client, experiment, todo)
         _paper_results(client, experiment, plan, paper, have, read["verdicts"])
+        if todo and not client.tracking_uri.startswith("sqlite"):
+            # A request whose answer was lost is sent again by MLflow's client: the second run goes here.
+            _known(client, experiment)
     return new, replaced, kept
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """A run to be written, in place of ``old`` if that is there."""
+
+    row: dict[str, Any]
+    values: list[tuple[str, float, float]]
+    verdicts: list[str]
+    content: str
+    old: str | None
+
+
+def _log_all(client: MlflowClient, experiment: str, todo: list[_Todo]) -> None:
+    if client.tracking_uri.startswith("sqlite"):
+        for one in todo:
+            _log(client, experiment, one)
+        return
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        pending = [pool.submit(_log, client, experiment, one) for one in todo]
+        try:
+            for future in as_completed(pending):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _log(client: MlflowClient, experiment: str, todo: _Todo) -> None:
+    """Write one run. Its key is there from the first call on and it is RUNNING until the last: a run whose import was
+    cut off is recognised and replaced."""
+    from mlflow.entities import Metric, Param
+
+    row = todo.row
+    if todo.old is not None:
+        client.delete_run(todo.old)
+    start = int(datetime.fromisoformat(row["started_utc"]).timestamp() * 1000) if row["started_utc"] else 0
+    tags = {
+        "run_key": row["run_key"],
+        "content": todo.content,
+        "paper": row["paper"],
+        "experiment": row["experiment"],
+        "tier": row["tier"],
+        "status": row["status"],
+        "reason": row["reason"],
+        "verdicts": "; ".join(todo.verdicts),
+        "git_commit": row["git_commit"] or "",
+        "code_fp": row["code_fp"],
+        "data_fp": row["data_fp"],
+        "device": row["device_name"] or "",
+    }
+    name = run_name(row["experiment"], row["method"], row["dataset"], row["setting"], row["seed"])
+    run = client.create_run(
+        experiment, start_time=start, run_name=name, tags={key: str(value)[:5000] for key, value in tags.items()}
+    )
+    params = {
+        "method": row["method"],
+        "dataset": row["dataset"],
+        "setting": row["setting"],
+        "seed": row["seed"],
+        **{f"hyper.{key}": value for key, value in json.loads(row["config_json"])["hyper"].items()},
+    }
+    metrics = [Metric(metric_name(n), v, start, int(s)) for n, s, v in todo.values]
+    metrics += [Metric(n, row[n], start, 0) for n in ("wall_s", "cpu_s", "peak_rss_mb") if row[n] is not None]
+    for first in range(0, max(len(metrics), 1), _METRICS_A_CALL):
+        client.log_batch(
+            run.info.run_id,
+            metrics=metrics[first : first + _METRICS_A_CALL],
+            params=[Param(k, str(v)[:5000]) for k, v in list(params.items())[:_PARAMS]] if first == 0 else (),
+        )
+    if row["dataset"] != "none":
+        _dataset_input(client, run.info.run_id, row)
+    end = start + int(1000 * (row["wall_s"] or 0))
+    client.set_terminated(run.info.run_id, "FINISHED" if row["status"] == "done" else "FAILED", end)
 
 
 def _paper_results(
@@ -181,15 +226,10 @@ def _paper_results(
     tags = {"run_key": key, "content": content, "paper": paper, "tier": plan.config.tier}
     client.log_batch(
         run.info.run_id,
-        metrics=[Metric(_metric_name(f"verdicts/{word}"), count[word], now, 0) for word in VERDICTS],
+        metrics=[Metric(metric_name(f"verdicts/{word}"), count[word], now, 0) for word in VERDICTS],
         tags=[RunTag(name, value) for name, value in tags.items()],
     )
     client.set_terminated(run.info.run_id)
-
-
-def _metric_name(name: str) -> str:
-    """MLflow allows letters, digits and ``_-. :/``."""
-    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)
 
 
 def _experiment(client: MlflowClient, plan: Plan, paper: str) -> str:
@@ -197,27 +237,36 @@ def _experiment(client: MlflowClient, plan: Plan, paper: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     folder = Path(plan.config.results_dir).resolve() / "mlartifacts" / paper
-    spec = plan.papers[paper]
-    tags = {"title": spec.title, "mlflow.note.content": spec.summary}
+    tags = experiment_tags(plan, paper)
     if plan.config.tracking.uri:
         return str(client.create_experiment(paper, tags=tags))
     return str(client.create_experiment(paper, artifact_location=folder.as_uri(), tags=tags))
 
 
 def _known(client: MlflowClient, experiment: str) -> dict[str, tuple[str, str]]:
-    """run key -> (MLflow's run id, content digest) of the runs that are there."""
+    """run key -> (MLflow's run id, content digest) of the runs that are there; of two with one key, one is deleted."""
     found: dict[str, tuple[str, str]] = {}
+    twice: list[str] = []
     token = None
     while True:
         page = client.search_runs([experiment], max_results=1000, page_token=token)
         for run in page:
-            if "run_key" in run.data.tags:
-                # a run that an earlier import did not finish is imported again
-                content = run.data.tags.get("content", "") if run.info.status in ("FINISHED", "FAILED") else ""
-                found[run.data.tags["run_key"]] = (run.info.run_id, content)
+            if "run_key" not in run.data.tags:
+                continue
+            key = run.data.tags["run_key"]
+            # a live run, and one that an earlier import did not finish, is imported again
+            content = run.data.tags.get("content", "") if run.info.status in ("FINISHED", "FAILED") else ""
+            one = (run.info.run_id, content)
+            if key in found:
+                one, other = (one, found[key]) if content else (found[key], one)
+                twice.append(other[0])
+            found[key] = one
         token = page.token
         if not token:
-            return found
+            break
+    for run_id in twice:  # only now: a deletion would move the pages
+        client.delete_run(run_id)
+    return found
 
 
 def _dataset_input(client: MlflowClient, run_id: str, row: dict[str, Any]) -> None:

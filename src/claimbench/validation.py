@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,8 +72,16 @@ def parse(model: type[Model], content: Any, file: Path | str) -> Model:
         raise UserError(_sentence(error, model, file)) from None
 
 
+def without_passwords(text: str) -> str:
+    """``text`` with the passwords of the addresses in it made unreadable: ``scheme://user:password@host``, and
+    ``password=`` or the like in a query."""
+    text = re.sub(r"(://[^\s'\":@/]*):[^\s'\"]*@", r"\1:***@", text)
+    text = re.sub(r"(https?://)[^\s'\"@/]*@", r"\1***@", text)
+    return re.sub(r"([?&][^=&\s]*(?:pass|pwd|token|secret)[^=&\s]*=)[^&\s'\"]+", r"\1***", text, flags=re.IGNORECASE)
+
+
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = without_passwords(repr(value))
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -16,7 +16,7 @@ LAYERS = (
     {"keys", "store", "validation"},
     {"spec", "data", "meters"},
     {"plan", "run", "claim_schema", "qc"},
-    {"claims", "collect", "training", "progress"},
+    {"claims", "collect", "training", "progress", "live"},
     {"tables"},
     {"figures", "nn"},
     {"papers"},
