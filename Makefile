@@ -6,7 +6,7 @@ EXTRAS ?= dev
 READY  := $(VENV)/.ready-$(EXTRAS)
 CORES  ?= all
 TIER   ?= laptop
-PYTEST ?= -q -n 2
+PYTEST ?= -q -n 2 --dist loadgroup
 # More for Snakemake's --config or after it, for example: make ARGS="'papers=[forward-gnn]' --dry-run"
 ARGS   ?=
 export PATH := $(BIN):$(PATH)

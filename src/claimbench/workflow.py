@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 from claimbench import steps, store
 from claimbench.errors import ClaimBenchError
 from claimbench.keys import Code, canonical_json
-from claimbench.plan import Job, Plan, make_plan
+from claimbench.plan import Job, Plan, forecast_s, make_plan, read_costs
 from claimbench.spec import load_config
 
 
@@ -64,6 +65,25 @@ class Workflow:
         """
         job = self.job(wildcards)
         return max(cores or 1, job.resources.threads) if job.exclusive else job.resources.threads
+
+    def seconds(self, wildcards: Any) -> int:
+        """How long a job's fit will take, with the longest chain of fits that wait for it."""
+        return int(self._seconds[wildcards.job])
+
+    @functools.cached_property
+    def _seconds(self) -> dict[str, float]:
+        costs = read_costs(Path(self.config.results_dir))
+        waiting: dict[str, list[str]] = {name: [] for name in self.plan.jobs}
+        for name, job in self.plan.jobs.items():
+            for needed in job.needs:
+                waiting[needed].append(name)
+
+        @functools.cache
+        def total(name: str) -> float:
+            own = sum(forecast_s(run, costs) or 1.0 for run in self.plan.jobs[name].runs)
+            return own + max(map(total, waiting[name]), default=0.0)
+
+        return {name: total(name) for name in self.plan.jobs}
 
     def fit_inputs(self, wildcards: Any) -> list[str]:
         """The datasets of a job and the fits that it reads."""

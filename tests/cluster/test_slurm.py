@@ -6,8 +6,11 @@ import copy
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +132,33 @@ def test_more_time_after_a_timeout(tmp_path: Path) -> None:
     assert set(pd.read_parquet(paper.root / "results" / "smoke" / "runs.parquet")["status"]) == {"done"}
 
 
-def test_a_requeued_job_goes_on(tmp_path: Path) -> None:
-    """Preemption ends in a requeue: the job starts again and finds its finished runs in the store."""
+def the_job() -> str:
+    """Slurm's number of the one job that runs."""
+    told = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i"], capture_output=True, text=True, check=True)
+    return told.stdout.split()[0]
+
+
+def requeued(cluster: Path) -> None:
+    """As preemption ends."""
+    subprocess.run(["scontrol", "requeue", the_job()], check=True)
+
+
+def cancelled(cluster: Path) -> None:
+    subprocess.run(["scancel", the_job()], check=True)
+
+
+def without_its_daemon(cluster: Path) -> None:
+    """kill -9 of the node's daemon, which is started again; the job itself may live."""
+    os.kill(int((cluster / "slurmd.pid").read_text()), signal.SIGKILL)
+    time.sleep(2)
+    with open(cluster / "start.log", "a") as log:
+        path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+        subprocess.run(["slurmd"], check=True, stdout=log, stderr=log, env={**os.environ, "PATH": path})
+
+
+@pytest.mark.parametrize("fault", [requeued, cancelled, without_its_daemon])
+def test_a_disturbed_job_goes_on(tmp_path: Path, cluster: Path, fault: Callable[[Path], None]) -> None:
+    """The job starts again, or goes on, and finds its finished runs in the store."""
     paper, arguments = toy(tmp_path, bundle="paper")
     slow = EXPERIMENTS.replace("x = parts.sample(run)", "x = parts.sample(run); __import__('time').sleep(1.5)")
     paper.write(PAPER, slow)
@@ -152,8 +180,7 @@ def test_a_requeued_job_goes_on(tmp_path: Path) -> None:
     try:
         wait(lambda: len(fits()) >= 3, 90)
         before = {path: path.stat().st_mtime_ns for path in fits()}
-        running = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i"], capture_output=True, text=True, check=True)
-        subprocess.run(["scontrol", "requeue", running.stdout.split()[0]], check=True)
+        fault(cluster)
         _, errors = process.communicate(timeout=400)
     finally:
         if process.poll() is None:

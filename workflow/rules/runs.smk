@@ -1,5 +1,8 @@
 # dataset -> fit -> score
 
+# The longest fits start first, so that no core waits long for the last one; what is quick does not wait for them.
+SOON = 1_000_000
+
 
 rule prepare:
     output:
@@ -8,6 +11,7 @@ rule prepare:
         f"{TIER}/logs/data/{{dataset}}.log",
     conda:
         "../../envs/cpu.yaml"
+    priority: SOON
     params:
         key=W.data_key,
     shell:
@@ -28,6 +32,7 @@ rule fit:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
         runtime=lambda wildcards, attempt: W.job(wildcards).resources.runtime_min * attempt,
         gpu=lambda wildcards: W.job(wildcards).resources.gpu,
+    priority: W.seconds
     params:
         key=lambda wildcards: W.job(wildcards).fit_digest,
     shell:
@@ -47,6 +52,7 @@ rule score:
     resources:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
+    priority: SOON
     params:
         key=lambda wildcards: W.job(wildcards).score_digest,
     shell:
