@@ -315,7 +315,7 @@ class _Gate(http.server.BaseHTTPRequestHandler):
         wanted = "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
         if self.headers.get("Authorization") != wanted:
             kind.refused += 1
-            self._answer(401, b"{}")
+            self._answer(401, b"You are not authenticated.")  # in words, as MLflow's own
             return
         kind.passed.add(self.headers.get("User-Agent", "").partition("/")[0])
         headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
