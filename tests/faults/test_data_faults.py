@@ -53,10 +53,7 @@ class DataWorld(World):
         self.mirror.mkdir(parents=True)
         for path in MIRROR.glob("ind.cora.*"):
             shutil.copy(path, self.mirror)
-
-    def start(self, fault: str = "") -> Any:
-        os.environ["CLAIMBENCH_MIRROR"] = str(self.mirror.parent)
-        return super().start(fault)
+        self.variables = {"CLAIMBENCH_MIRROR": str(self.mirror.parent)}
 
     def any_file(self) -> Path:
         return self.draw.choice(sorted(self.mirror.iterdir()))
@@ -173,11 +170,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     code, output = world.run()
     assert code == 0, output[-3000:]
     return tables(world.paper)
-
-
-@pytest.fixture(autouse=True)
-def _own_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLAIMBENCH_MIRROR", str(MIRROR.parent))  # put back afterwards
 
 
 @pytest.mark.parametrize("turn", range(int(os.environ.get("CLAIMBENCH_DRILL", "1"))))

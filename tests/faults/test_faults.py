@@ -54,6 +54,9 @@ def trouble(run):
 class World:
     """The toy paper in a folder, and ways to run it."""
 
+    #: beside the environment of the tests
+    variables: dict[str, str] = {}  # noqa: RUF012
+
     def __init__(self, root: Path, draw: random.Random) -> None:
         changed = copy.deepcopy(PAPER)
         changed["experiments"]["location"]["budget"] = {"wall_s": 3, "mem_mb": 800}
@@ -70,7 +73,7 @@ class World:
         return subprocess.Popen(
             command(self.paper),
             cwd=self.root,
-            env={**environment(), "TOY_FAULT": fault},
+            env={**environment(), **self.variables, "TOY_FAULT": fault},
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

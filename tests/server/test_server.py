@@ -29,7 +29,12 @@ from tests.server.synthetic import finished
 from tests.unit.test_tracking import finish
 from tests.workflow.test_pipeline import command, environment
 
-pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.server, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.xdist_group("server"),
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),
+]
 
 #: a fit that logs points until the test lets it end, at the latest after 20 seconds
 SLOW = EXPERIMENTS.replace(

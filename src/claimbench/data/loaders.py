@@ -3,7 +3,7 @@
 A loader takes the raw folder and the entry's options and returns plain arrays:
 graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E) int64, symmetric, sorted by row then
 column, without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label;
-images ``x`` (N, H, W) uint8 and ``y`` (N,) int64.
+images ``x`` (N, H, W) uint8 and ``y`` (N,) int64; text ``x`` (N, ...) int16 word numbers and ``y`` (N,) int64.
 The official split, where there is one, comes as ``public_train`` / ``public_test`` (and ``public_val``) index arrays.
 """
 
@@ -215,6 +215,49 @@ def _mnist_csv(raw: Path, file: str) -> Arrays:
     return {"x": table[:, :784].reshape(-1, 28, 28).astype(np.uint8), "y": table[:, 784]}
 
 
+def _babi(raw: Path, train: str, test: str, slots: int = 50) -> Arrays:
+    """Questions on stories, one sample each.
+
+    ``x`` (N, slots + 1, words) int16: the latest ``slots`` sentences (or as many as the longest story has) from the one
+    before the question back, then the question; 0 is no word. ``y``: word number of the answer; answers of several words
+    are one word. Words have lower case and are numbered through both files, answers last, so that ``max(y) + 1`` is the
+    size of the dictionary.
+    """
+    samples: list[tuple[list[list[str]], list[str], str]] = []
+    sizes = []
+    for name in (train, test):
+        story: list[list[str]] = []
+        for line in (raw / name).read_text().splitlines():
+            number, _, text = line.strip().partition(" ")
+            if int(number) == 1:
+                story = []
+            if "\t" in text:
+                question, answer, _ = text.split("\t")
+                samples.append((story[::-1][:slots], _words(question), answer.strip().lower()))
+            else:
+                story.append(_words(text))
+        sizes.append(len(samples))
+    answers = sorted({answer for *_, answer in samples})
+    others = {word for story, question, _ in samples for sentence in (*story, question) for word in sentence}
+    numbers = {word: i for i, word in enumerate([*sorted(others - set(answers)), *answers], start=1)}
+    rows = max(len(story) for story, *_ in samples)
+    words = max(len(sentence) for story, question, _ in samples for sentence in (*story, question))
+    x = np.zeros((len(samples), rows + 1, words), np.int16)
+    for i, (story, question, _) in enumerate(samples):
+        for row, sentence in [*enumerate(story), (rows, question)]:
+            x[i, row, : len(sentence)] = [numbers[word] for word in sentence]
+    return {
+        "x": x,
+        "y": np.array([numbers[answer] for *_, answer in samples], np.int64),
+        "public_train": np.arange(sizes[0]),
+        "public_test": np.arange(*sizes),
+    }
+
+
+def _words(text: str) -> list[str]:
+    return text.strip().rstrip(".?").strip().lower().split()
+
+
 def _block_model(raw: Path, **options: Any) -> Arrays:
     from claimbench.data.synthetic import block_model
 
@@ -230,5 +273,6 @@ LOADERS: dict[str, Callable[..., Arrays]] = {
     "idx": _idx,
     "digits": _digits,
     "mnist_csv": _mnist_csv,
+    "babi": _babi,
     "block_model": _block_model,
 }

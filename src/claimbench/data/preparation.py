@@ -37,8 +37,8 @@ class Data:
       -1 outside of training and validation; ``train_idx``, ``val_idx``, ``test_idx`` int64. Score also gets ``test_y``,
       the labels of ``test_idx``.
     - graph, ``links``: see :func:`claimbench.data.splits.links`; the ``test_*`` arrays are for score alone.
-    - images: ``x`` (n, H, W) uint8 and ``y`` (n,) int64 of training and validation samples only, ``train_idx`` and
-      ``val_idx`` into them. Score also gets ``test_x``, ``test_y``.
+    - images, text: ``x`` (n, H, W) uint8 or what the loader gives, and ``y`` (n,) int64 of training and validation samples
+      only, ``train_idx`` and ``val_idx`` into them. Score also gets ``test_x``, ``test_y``.
 
     ``info``: ``n_classes``, ``n_features``, ``n_nodes`` and ``n_edges`` or ``n_samples``, ``kind``, ``title``,
     ``source``, ``sha256``, ``split``, ``index``.
@@ -129,7 +129,7 @@ def _write_inputs(entry: Entry, arrays: dict[str, Any], folder: Path, origin: di
     fresh.mkdir(parents=True)
     try:
         x = arrays["x"]
-        if entry.kind == "images":
+        if entry.kind != "graph":
             _save_npz(fresh / "inputs.npz", {"x": x})
         else:
             _save_safetensors(fresh / "inputs.safetensors", _features(x))
@@ -204,7 +204,7 @@ def load_fit(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
     """
     folder, key, info = _open(name, split, index, root)
     arrays = _load_safetensors(folder / "splits" / f"{key}.fit.safetensors")
-    if info["kind"] == "images":
+    if info["kind"] != "graph":
         arrays["x"] = _load_npz(folder / "inputs.npz")["x"][arrays.pop("rows")]
     else:
         arrays |= _load_safetensors(folder / "inputs.safetensors")
@@ -224,7 +224,7 @@ def load_score(name: str, split: dict[str, Any], index: int, root: Path) -> Data
     data = load_fit(name, split, index, root)
     folder, key, _ = _open(name, split, index, root)
     hidden = _load_npz(folder / "splits" / f"{key}.score.npz")
-    if data.info["kind"] == "images":
+    if data.info["kind"] != "graph":
         hidden["test_x"] = _load_npz(folder / "inputs.npz")["x"][hidden.pop("rows")]
     data.arrays |= hidden
     return data

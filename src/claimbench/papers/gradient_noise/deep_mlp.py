@@ -6,6 +6,7 @@ write the whole buffer once for every layer.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def layer_sizes(n_features: int, width: int, depth: int, n_classes: int) -> list[tuple[int, int]]:
     """(fan in, fan out) of ``depth`` hidden layers and the output layer."""
     sizes = [n_features, *[width] * depth, n_classes]
-    return list(zip(sizes[:-1], sizes[1:], strict=True))
+    return list(itertools.pairwise(sizes))
 
 
 def views(flat: torch.Tensor, sizes: list[tuple[int, int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -131,73 +132,86 @@ class Stack:
 
 
 def train(runs: list[Run], x: list[torch.Tensor], y: list[torch.Tensor]) -> list[dict[str, Any]]:
-    """Train one network for each run with plain SGD (Section 4.1).
+    """Train one network for each run and learning rate with plain SGD (Section 4.1).
 
-    The runs share depth, steps, batch size and data shape; initialisation, learning rate, clipping, noise, dropout, data
-    and random streams are each run's own.
+    The runs share depth, steps, batch size, learning rates, dropout and data shape; initialisation, clipping, noise,
+    data and random streams are each run's own. The networks of one run differ in the learning rate alone.
 
     Args:
-        runs: with the settings ``init``, ``clip``, ``lr`` and ``depth``.
+        runs: with the settings ``init``, ``clip`` and ``depth``.
         x: for each run (samples, features).
         y: for each run (samples,).
 
     Returns:
-        For each run the ``parameters`` (parameters,) after the last step and the first logged step at which more than
-        half of a fixed sample of training data is right, ``escape_step`` (-1: never).
+        For each run the ``parameters`` (rates, parameters) after the last step, and ``escape_steps`` (rates): the first
+        logged step at which more than half of a fixed sample of training data is right (-1: never).
     """
     h, device = runs[0].h, runs[0].device
     sizes = layer_sizes(x[0].shape[1], h.width, int(runs[0].setting["depth"]), h.n_classes)
-    start = [initial(run.setting["init"], sizes, run.torch_generator("init")) for run in runs]
+    members = [(run, rate) for run in runs for rate in h.rates]
+    start = [initial(run.setting["init"], sizes, run.torch_generator("init")) for run, _ in members]
     stack = Stack(torch.stack(start).to(device), sizes)
-    etas = [run.h.eta for run in runs]
-    dropout = h.dropout
-    rates = torch.tensor([float(run.setting["lr"]) for run in runs], device=device)[:, None]
-    clips = [run.setting["clip"] for run in runs]
+    rates = torch.tensor([rate for _, rate in members], device=device)[:, None]
+    clips = [run.setting["clip"] for run, _ in members]
     limits = torch.tensor([math.inf if clip == "none" else float(clip) for clip in clips], device=device)
-    batches = [run.torch_generator("batches") for run in runs]
-    # the noise of a network on a GPU is drawn there
-    noises = [torch.Generator(device).manual_seed(run.torch_generator("noise").initial_seed()) for run in runs]
-    drops = [torch.Generator(device).manual_seed(run.torch_generator("dropout").initial_seed()) for run in runs]
+    streams = {
+        name: [
+            torch.Generator(place).manual_seed(run.torch_generator(f"{name} {rate}").initial_seed())
+            for run, rate in members
+        ]
+        for name, place in (("batches", "cpu"), ("noise", device), ("dropout", device))
+    }
     n = min(len(part) for part in x)
+    of = torch.arange(len(runs), device=device).repeat_interleave(len(h.rates))
     inputs = torch.stack([part[:n] for part in x]).to(device)
     labels = torch.stack([part[:n] for part in y]).to(device)
-    rows = torch.arange(len(runs), device=device)[:, None]
-    probe = inputs[:, : h.probe], labels[:, : h.probe]
+    probe = inputs[of, : h.probe], labels[of, : h.probe]
     scratch = torch.empty(stack.flat.shape[1], device=device)
-    state: dict[str, Any] = {"flat": stack.flat, "escaped": [-1] * len(runs)}
-    parts = {f"{name}-{i}": g for name, gs in (("b", batches), ("n", noises), ("d", drops)) for i, g in enumerate(gs)}
+    state: dict[str, Any] = {"flat": stack.flat, "escaped": [-1] * len(members)}
+    parts = {f"{name} {i}": stream for name, several in streams.items() for i, stream in enumerate(several)}
     # what is stacked is part of the name: another group of runs must not go on from this one's state
-    phase = "train " + " ".join(
-        f"{run.seed}/{run.setting['init']}/{run.setting['clip']}/{run.setting['lr']}" for run in runs
-    )
-    loop = Loop(runs[0], phase, h.steps, state=state, **parts)
+    who = [f"{run.seed}/{run.setting['init']}/{run.setting['clip']}/{rate}" for run, rate in members]
+    loop = Loop(runs[0], " ".join(who), h.steps, state=state, **parts)
     if state["flat"] is not stack.flat:
         stack.flat.copy_(state["flat"])
         state["flat"] = stack.flat
     for step in loop:
-        chosen = torch.stack([torch.randint(n, (h.batch,), generator=g) for g in batches]).to(device)
-        masks = None
-        if dropout > 0:
-            masks = [
-                torch.stack(
-                    [torch.rand(h.batch, h.width, generator=g, device=device) < 1 - dropout for g in drops]
-                ).float()
-                / (1 - dropout)
-                for _ in sizes[:-1]
-            ]
-        loss = stack.backward(inputs[rows, chosen], labels[rows, chosen], masks)
+        chosen = torch.stack([torch.randint(n, (h.batch,), generator=g) for g in streams["batches"]]).to(device)
+        masks = _masks(h.dropout, (h.batch, h.width), len(sizes) - 1, streams["dropout"]) if h.dropout > 0 else None
+        loss = stack.backward(inputs[of[:, None], chosen], labels[of[:, None], chosen], masks)
         if any(clip != "none" for clip in clips):
             stack.clip(limits)
-        noise.add_to_stack(stack.gradients, step, etas, h.gamma, noises, scratch)
+        etas = [run.h.eta for run, _ in members]
+        noise.add_to_stack(stack.gradients, step, etas, h.gamma, streams["noise"], scratch)
         stack.flat.addcmul_(stack.gradients, rates, value=-1.0)
         if (step + 1) % h.log_every == 0 or step + 1 == h.steps:
             right = (stack.logits(probe[0]).argmax(2) == probe[1]).float().mean(1)
-            for i, run in enumerate(runs):
-                run.curve("train/loss", step + 1, run.finite(float(loss[i])))
-                run.curve("train/accuracy", step + 1, float(right[i]))
+            for i, (run, rate) in enumerate(members):
+                if loss[i].isfinite():
+                    run.curve(f"train/loss lr {rate}", step + 1, float(loss[i]))
+                run.curve(f"train/accuracy lr {rate}", step + 1, float(right[i]))
                 if right[i] > 0.5 and state["escaped"][i] < 0:
                     state["escaped"][i] = step + 1
-    for run in runs:
+    # a network that diverged counts as one that learned nothing; the others of the stack go on
+    diverged = ~stack.flat.isfinite().all(1)
+    stack.flat[diverged] = 0.0
+    parameters = stack.flat.view(len(runs), len(h.rates), -1).cpu().numpy()
+    found = []
+    for i, run in enumerate(runs):
+        escaped = state["escaped"][i * len(h.rates) : (i + 1) * len(h.rates)]
         run.count(n_params=stack.flat.shape[1], steps=h.steps)
-    parameters = stack.flat.cpu().numpy()
-    return [{"parameters": parameters[i], "escape_step": state["escaped"][i]} for i in range(len(runs))]
+        run.metric("train/diverged", float(diverged[of == i].float().mean()))
+        run.metric("train/escaped", sum(step > 0 for step in escaped) / len(escaped))
+        found.append({"parameters": parameters[i], "escape_steps": escaped})
+    return found
+
+
+def _masks(
+    dropout: float, shape: tuple[int, int], layers: int, generators: list[torch.Generator]
+) -> list[torch.Tensor]:
+    """For each layer (networks, batch, width) of 0 or 1 / (1 - dropout)."""
+    return [
+        torch.stack([torch.rand(shape, generator=g, device=g.device) < 1 - dropout for g in generators]).float()
+        / (1 - dropout)
+        for _ in range(layers)
+    ]

@@ -1,8 +1,8 @@
 """End-to-end memory networks for question answering (Section 4.2; Sukhbaatar et al. 2015), many restarts at once.
 
 Three hops, adjacent weight sharing (the answer embedding of a hop is the memory embedding of the next, the question
-embedding that of the first hop, the output matrix that of the last), position encoding, time words, and empty slots that
-take part in the attention as in the MATLAB code that the paper changed.
+embedding that of the first hop, the output matrix that of the last), position encoding, time words, and empty slots
+that take part in the attention as in the MATLAB code that the paper changed.
 """
 
 from __future__ import annotations
@@ -72,8 +72,7 @@ class Networks:
             linear: (restarts,) whether the attention has no softmax.
         """
         task = self.task
-        restarts, n = batch.shape
-        pick = torch.arange(restarts)[:, None, None]
+        pick = torch.arange(len(batch))[:, None, None]
         memory, question = task.memory[batch], task.question[batch]
         # (restarts, 4, sentences, dimension), each distinct sentence once
         sentences = (tables[:, :, task.sentences] * self.word_weights).sum(3)
@@ -179,9 +178,14 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
         tables[:, :, 0] = 0
         if (step + 1) % per_epoch == 0 and ((epoch + 1) % h.log_every == 0 or epoch + 1 == epochs):
             for i, run in enumerate(runs):
-                run.curve("train/loss", epoch + 1, run.finite(float(loss[i].mean())))
+                if (mean := loss[i].detach().mean()).isfinite():
+                    run.curve("train/loss", epoch + 1, float(mean))
+    # a network that diverged counts as one that learned nothing; the others go on
+    diverged = ~tables.flatten(1).isfinite().all(1)
+    tables[diverged] = 0.0
     found = []
     for i, run in enumerate(runs):
+        run.metric("train/diverged", float(diverged[i]))
         run.count(n_params=tables[i].numel(), steps=epochs * per_epoch)
         wrong = errors(nets, tables[i : i + 1])
         found.append(

@@ -1,8 +1,8 @@
 """Neural Programmer on one numeric column (Section 4.3; Neelakantan, Le and Sutskever 2015).
 
-A question network reads the words; in four steps a controller chooses softly one of nine operations and a column, and the
-row selection and the scalar output carry the result on. Sizes are those of the Neural Programmer paper as far as they
-are known; the grid of the 72 settings is not published, so one setting and its learning rates stand in.
+A question network reads the words; in four steps a controller chooses softly one of nine operations and a column, and
+the row selection and the scalar output carry the result on. Sizes are those of the Neural Programmer paper as far as
+they are known; the grid of the 72 settings is not published, so one setting and its learning rates stand in.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from claimbench.run import Run
 
 OPERATIONS = ("sum", "count", "difference", "greater", "lesser", "and", "or", "assign", "reset")
-WORDS = ("<pad>", "<number>", "sum", "count", "print", "difference", "greater", "lesser", "and", "or")
-#: words of a question with a number before each comparison's end: (words, comparisons, answer)
+WORDS = ("<pad>", "<number>", "sum", "count", "print", "greater", "lesser", "and", "or")
 _ENDS = ("sum", "count", "print")
 
 
 def questions(batch: int, rows: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Questions on tables of one column with numbers from -10 to 10.
 
-    ``[greater|lesser N [and|or greater|lesser N]] sum|count|print``, and the difference of the sums of two comparisons.
+    ``[greater|lesser N [and|or greater|lesser N]] sum|count|print``
 
     Returns:
         ``words`` (batch, 8) int64, ``pivots`` (batch, 2) the numbers in the question in order of their places
@@ -89,7 +88,7 @@ class NeuralProgrammer(nn.Module):
     def forward(self, batch: dict[str, torch.Tensor], hard: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Scalar answer (batch,) and lookup answer (batch, rows); ``hard`` takes the likeliest choices (test time)."""
         words, table, places = batch["words"], batch["table"], batch["places"]
-        n, rows = table.shape
+        n = len(table)
         states, _ = self.question(self.words(words))
         length = (words > 0).sum(1) - 1
         pick = torch.arange(n, device=table.device)

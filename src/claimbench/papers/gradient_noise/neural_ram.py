@@ -1,7 +1,8 @@
 """Neural random-access machine on the k-th element of a linked list (Section 4.4; Kurach et al. 2015).
 
 Registers and memory cells hold distributions over the integers 0..M-1. In every step a controller, which sees only the
-probability that each register is 0, wires fourteen modules to registers and earlier modules, and registers to any of them.
+probability that each register is 0, wires fourteen modules to registers and earlier modules, and registers to all
+of them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def lists(batch: int, elements: int, integers: int, generator: torch.Generator) 
         integers: M, also the number of cells.
 
     Returns:
-        ``memory`` (batch, M) int64, ``target`` (batch,) value of the k-th element, ``place`` (batch,) where it is wanted.
+        ``memory`` (batch, M) int64, ``target`` (batch,) value of the k-th element, ``place`` (batch,) where it
+        is wanted.
     """
     if 2 * elements + 4 > integers:
         raise ValueError(f"{elements} elements need at least {2 * elements + 4} integers, there are {integers}")
@@ -142,8 +144,8 @@ class NeuralRAM(nn.Module):
 
 
 def loss(net: NeuralRAM, task: dict[str, torch.Tensor], steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Expected negative log likelihood of the answer's cell over the stopping time, and which answers are right when the
-    machine stops at its likeliest time (batch,)."""
+    """Expected negative log likelihood of the answer's cell over the stopping time, and which answers are right when
+    the machine stops at its likeliest time (batch,)."""
     memories, stops = net(task["memory"], steps)
     rows = torch.arange(task["memory"].shape[0], device=memories.device)
     cell = memories[:, rows, task["place"]]  # (steps, batch, M)
