@@ -447,7 +447,7 @@ def test_labels_out_of_order_turn_the_headline(tmp_path: Path) -> None:
         )
 
     honest, sabotaged = (
-        judged(tmp_path, name, "deep-mlp", keep, width=70, steps=1600, batch=20) for name in ("none", "shuffled-labels")
+        judged(tmp_path, name, "deep-mlp", keep, width=70, steps=2000, batch=20) for name in ("none", "shuffled-labels")
     )
     assert honest["C1"] in ("reproduced", "exceeded")
     assert sabotaged["C1"] in ("contradicted", "inconclusive")

