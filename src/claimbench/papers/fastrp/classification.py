@@ -1,5 +1,5 @@
-"""The multi-label protocol of DeepWalk (Section 4): one-vs-rest logistic regression on a share of the labelled nodes, and as
-many predicted labels for a node as it has."""
+"""The multi-label protocol of DeepWalk (Section 4): one-vs-rest logistic regression on a share of the labelled nodes, and
+as many predicted labels for a node as it has."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Array = np.ndarray[Any, Any]
 def one_vs_rest(X: Array, Y: Array, C: float, tolerance: float = 1e-4) -> Array:
     """Weights (features + 1, classes) of L2-regularised logistic regressions, all classes at once by L-BFGS.
 
-    Minimises ``|w|^2 / 2 + C sum log(1 + exp(-y w.x))`` for each class with a constant feature 1 that is regularised too,
-    as liblinear does.
+    Minimises ``|w|^2 / 2 + C sum log(1 + exp(-y w.x))`` for each class with a constant feature 1 that is regularised
+    too, as liblinear does.
 
     Args:
         X: (samples, features).
@@ -36,7 +36,8 @@ def one_vs_rest(X: Array, Y: Array, C: float, tolerance: float = 1e-4) -> Array:
         return 0.5 * float(flat @ flat) + C * float(loss), flat + C * (X1.T @ slope).ravel()
 
     limit = tolerance * max(1.0, C * len(X) / 100)
-    found = minimize(value, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"gtol": limit, "ftol": 1e-12, "maxiter": 2000, "maxfun": 4000, "maxcor": 20})  # fmt: skip
+    options = {"gtol": limit, "ftol": 1e-12, "maxiter": 2000, "maxfun": 4000, "maxcor": 20}
+    found = minimize(value, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options=options)
     return found.x.reshape(shape)
 
 

@@ -27,8 +27,8 @@ def transition(A: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def very_sparse(n_nodes: int, dimension: int, generator: np.random.Generator) -> Array:
-    """Very sparse projection (n_nodes, dimension): entries +-sqrt(s / dimension), each with probability 1 / (2 s), else 0,
-    with s = sqrt(n_nodes) (Li, Hastie and Church 2006)."""
+    """Very sparse projection (n_nodes, dimension): entries +-sqrt(s / dimension), each with probability 1 / (2 s),
+    else 0, with s = sqrt(n_nodes) (Li, Hastie and Church 2006)."""
     s = math.sqrt(n_nodes)
     total = n_nodes * dimension
     count = generator.binomial(total, 1.0 / s)
@@ -55,8 +55,8 @@ def fastrp(
 ) -> Array:
     """FastRP embedding (n_nodes, dimension) (Section 3, Algorithm 1).
 
-    ``N_1 = T L R`` with ``L = diag(d^beta)``, ``N_k = T N_{k-1}``, and the sum of ``weights[k-1]`` times the L2-normalised
-    rows of ``N_k``. As in the released code the columns are brought to mean 0 and standard deviation 1 at the end.
+    ``N_1 = T L R`` with ``L = diag(d^beta)``, ``N_k = T N_{k-1}``, and the sum of ``weights[k-1]`` times the
+    L2-normalised rows of ``N_k``. As in the released code the columns are brought to mean 0 and standard deviation 1 at the end.
 
     Args:
         A: adjacency.
@@ -93,8 +93,8 @@ def columns_standardised(U: Array) -> Array:
 
 
 def randne(A: sp.csr_matrix, dimension: int, weights: Sequence[float], generator: np.random.Generator) -> Array:
-    """RandNE (Zhang et al. 2018) on the transition matrix: an orthogonalised Gaussian block U_0, ``U_k = T U_{k-1}`` and the
-    weighted sum of U_0 .. U_q; columns standardised as for FastRP."""
+    """RandNE (Zhang et al. 2018) on the transition matrix: an orthogonalised Gaussian block U_0, ``U_k = T U_{k-1}`` and
+    the weighted sum of U_0 .. U_q; columns standardised as for FastRP."""
     T = transition(A)
     current, _ = np.linalg.qr(gaussian(A.shape[0], dimension, generator))
     total = np.zeros_like(current)
@@ -150,8 +150,8 @@ def rows_and_columns(U: Array) -> Array:
 
 
 def squared_norm_variance(x: Array, dimension: int, s: float) -> float:
-    """Variance of ``|R^T x|^2`` over very sparse projections: ``((s - 3) sum x_i^4 + 2 |x|^4) / dimension`` (Li, Hastie and
-    Church 2006); its mean is ``|x|^2``.
+    """Variance of ``|R^T x|^2`` over very sparse projections: ``((s - 3) sum x_i^4 + 2 |x|^4) / dimension`` (Li, Hastie
+    and Church 2006); its mean is ``|x|^2``.
 
     Args:
         x: (n,).

@@ -23,11 +23,9 @@ def uniform(A: sp.csr_matrix, starts: Array, length: int, generator: np.random.G
     return walks
 
 
-def biased(
-    A: sp.csr_matrix, starts: Array, length: int, p: float, q: float, generator: np.random.Generator
-) -> Array:
-    """node2vec's walks (Grover and Leskovec 2016): from ``before`` through ``at`` to ``next`` with weight 1/p when next is
-    before, 1 when next is a neighbour of before, else 1/q; by rejection, so that no alias tables are kept."""
+def biased(A: sp.csr_matrix, starts: Array, length: int, p: float, q: float, generator: np.random.Generator) -> Array:
+    """node2vec's walks (Grover and Leskovec 2016): from ``before`` through ``at`` to ``next`` with weight 1/p when next
+    is before, 1 when next is a neighbour of before, else 1/q; by rejection, so that no alias tables are kept."""
     degrees = np.diff(A.indptr)
     walks = np.empty((len(starts), length), np.int32)
     walks[:, :2] = uniform(A, starts, 2, generator)
@@ -44,9 +42,7 @@ def biased(
             candidate = A.indices[A.indptr[at[todo]] + offset].astype(np.int64)
             wanted = before[todo] * n + candidate
             place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            weight = np.where(
-                candidate == before[todo], 1 / p, np.where(keys[place] == wanted, 1.0, 1 / q)
-            )
+            weight = np.where(candidate == before[todo], 1 / p, np.where(keys[place] == wanted, 1.0, 1 / q))
             taken = generator.random(todo.size) * largest < weight
             walks[todo[taken], step] = candidate[taken]
             todo = todo[~taken]

@@ -1,0 +1,257 @@
+"""The experiments of FastRP: what each cell embeds (fit) and how it is evaluated (score)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from claimbench.papers.fastrp import projection
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from claimbench.data import Data
+    from claimbench.run import Run
+
+Artifact = dict[str, Any]
+
+
+def graph(data: Data) -> sp.csr_matrix:
+    return projection.adjacency(data.arrays["edge_index"], int(data.info["n_nodes"]))
+
+
+def weights(run: Run) -> list[float]:
+    return [0.0, 0.0, 1.0, float(run.h.alpha4)]
+
+
+# ---- embeddings ------------------------------------------------------------------------------------------------------
+
+
+def score_embedding(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Seconds of CPU time and wall time that the embedding took."""
+    return {"time/cpu_s": artifact["cpu_s"], "time/wall_s": artifact["wall_s"]}
+
+
+def _timed(embed: Any) -> Artifact:
+    wall, cpu = time.perf_counter(), time.process_time()
+    U = embed()
+    return {"U": U, "cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+
+
+def fit_embedding__fastrp(run: Run, data: Data) -> Artifact:
+    A = graph(data)
+    generator = run.rng("projection")
+
+    def embed() -> Any:
+        R = projection.very_sparse(A.shape[0], run.setting["dim"], generator)
+        return projection.fastrp(A, R, weights(run), run.h.beta)
+
+    return _timed(embed)
+
+
+def fit_embedding__randne(run: Run, data: Data) -> Artifact:
+    A = graph(data)
+    generator = run.rng("projection")
+    return _timed(lambda: projection.randne(A, run.setting["dim"], run.h.randne_weights, generator))
+
+
+def _walked(run: Run, data: Data, p: float, q: float, hierarchical: bool) -> Artifact:
+    from claimbench.papers.fastrp import walks
+
+    A = graph(data)
+    generator = run.rng("walks")
+
+    def embed() -> Any:
+        corpus = list(walks.rounds(A, run.h.walks, run.h.length, p, q, generator))
+        U = walks.skip_gram(corpus, A.shape[0], run.setting["dim"], run.h.window, hierarchical, run.seed + 1, 1)
+        return projection.columns_standardised(U) if run.h.standardise else U
+
+    return _timed(embed)
+
+
+def fit_embedding__deepwalk(run: Run, data: Data) -> Artifact:
+    return _walked(run, data, 1.0, 1.0, True)
+
+
+def fit_embedding__node2vec(run: Run, data: Data) -> Artifact:
+    return _walked(run, data, run.h.p, run.h.q, False)
+
+
+# ---- classification --------------------------------------------------------------------------------------------------
+
+
+def fit_classification(run: Run, data: Data) -> Artifact:
+    """The classifiers are trained when they are evaluated; here only the embedding is checked."""
+    U = run.inputs["embedding"]["U"]
+    run.finite(float(np.abs(U).max()), "embedding")
+    return {"nodes": len(U)}
+
+
+def score_classification(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Micro and macro F1 on the nodes that the classifiers were not trained on, mean over ``shuffles`` shuffles."""
+    return _f1(run, run.inputs["embedding"]["U"], data, run.setting["percent"] / 100, run.setting["C"])
+
+
+def _f1(run: Run, U: Any, data: Data, fraction: float, C: float) -> dict[str, float]:
+    from claimbench.papers.fastrp import classification
+
+    labels = data.arrays["labels"]
+    generator = run.rng("shuffles")
+    if run.h.sabotage == "shuffled-embedding":
+        U = run.rng("sabotage").permutation(U)
+    found = [classification.evaluate(U, labels, fraction, C, generator) for _ in range(run.h.shuffles)]
+    micro, macro = np.mean(found, axis=0)
+    return {"test/micro_f1": float(micro), "test/macro_f1": float(macro)}
+
+
+# ---- parameter study -------------------------------------------------------------------------------------------------
+
+
+def fit_parameters(run: Run, data: Data) -> Artifact:
+    A, dimension = graph(data), run.setting["dim"]
+    R = projection.very_sparse(A.shape[0], dimension, run.rng("projection"))
+    return {"U": projection.fastrp(A, R, [0.0, 0.0, 1.0, run.setting["alpha4"]], run.setting["beta"])}
+
+
+def score_parameters(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    return _f1(run, artifact["U"], data, run.h.percent / 100, run.h.C)
+
+
+# ---- construction against reduction ----------------------------------------------------------------------------------
+
+
+def _reduced(run: Run, data: Data, powers: list[float], how: str) -> Artifact:
+    """One similarity matrix and one post-processing for every reduction: no normalisation of single powers."""
+    A = graph(data)
+    similarity = projection.Similarity(A, powers, run.h.beta)
+    generator = run.rng("projection")
+    if how == "svd":
+        return {"U": projection.rows_and_columns(similarity.svd(run.h.dim, generator))}
+    draw = projection.very_sparse if how == "sparse" else projection.gaussian
+    return {"U": projection.rows_and_columns(similarity.times(draw(A.shape[0], run.h.dim, generator)))}
+
+
+def fit_reduction__sparse(run: Run, data: Data) -> Artifact:
+    return _reduced(run, data, weights(run), "sparse")
+
+
+def fit_reduction__gaussian(run: Run, data: Data) -> Artifact:
+    return _reduced(run, data, weights(run), "gaussian")
+
+
+def fit_reduction__svd(run: Run, data: Data) -> Artifact:
+    return _reduced(run, data, weights(run), "svd")
+
+
+def fit_reduction__one_hop(run: Run, data: Data) -> Artifact:
+    return _reduced(run, data, [1.0], "sparse")
+
+
+def score_reduction(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    return _f1(run, artifact["U"], data, run.h.percent / 100, run.h.C)
+
+
+# ---- times -----------------------------------------------------------------------------------------------------------
+
+
+def fit_speed(run: Run, data: Data) -> Artifact:
+    """CPU seconds of FastRP and of DeepWalk in turns in one process; DeepWalk's are scaled from ``measured_walks`` to
+    ``walks`` walks a node, its cost being linear in them."""
+    from claimbench.papers.fastrp import walks
+
+    A, generator = graph(data), run.rng("speed")
+    ours, theirs = [], []
+    for _ in range(run.h.repeats):
+        start = time.process_time()
+        R = projection.very_sparse(A.shape[0], run.h.dim, generator)
+        projection.fastrp(A, R, weights(run), run.h.beta, normalise_rows=False)
+        ours.append(time.process_time() - start)
+        run.alive()
+        start = time.process_time()
+        corpus = list(walks.rounds(A, run.h.measured_walks, run.h.length, 1.0, 1.0, generator))
+        walks.skip_gram(corpus, A.shape[0], 128, run.h.window, True, run.seed + 1, 1)
+        theirs.append((time.process_time() - start) * run.h.walks / run.h.measured_walks)
+    return {"fastrp": np.array(ours), "deepwalk": np.array(theirs)}
+
+
+def score_speed(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    ours, theirs = float(np.median(artifact["fastrp"])), float(np.median(artifact["deepwalk"]))
+    return {"time/fastrp_cpu_s": ours, "time/deepwalk_cpu_s": theirs, "time/ratio": theirs / ours}
+
+
+def random_graph(n_nodes: int, n_edges: int, generator: np.random.Generator) -> sp.csr_matrix:
+    """Erdos-Renyi graph of about ``n_edges`` undirected edges (repeated pairs and self-loops are dropped)."""
+    import scipy.sparse as sp
+
+    row, col = generator.integers(n_nodes, size=(2, n_edges), dtype=np.int32)
+    keep = row != col
+    both = (np.concatenate([row[keep], col[keep]]), np.concatenate([col[keep], row[keep]]))
+    A = sp.csr_matrix((np.ones(len(both[0]), np.float32), both), shape=(n_nodes, n_nodes))
+    A.data[:] = 1.0
+    return A
+
+
+def fit_scaling(run: Run, data: None) -> Artifact:
+    """CPU seconds of FastRP on random graphs, smallest of ``repeats``, all sizes in turns."""
+    sizes = [(n, run.h.edges) for n in run.h.nodes_swept] + [(run.h.nodes, m) for m in run.h.edges_swept]
+    graphs = [random_graph(n, m, run.rng(f"graph {n} {m}")) for n, m in sizes]
+    generator = run.rng("projection")
+    seconds = np.full((run.h.repeats, len(sizes)), np.inf)
+    for repeat in range(run.h.repeats):
+        for i, A in enumerate(graphs):
+            run.alive()
+            start = time.process_time()
+            R = projection.very_sparse(A.shape[0], run.h.dim, generator)
+            projection.fastrp(A, R, [1.0, 1.0, 2.4, 32.0], -0.27, normalise_rows=False)
+            seconds[repeat, i] = time.process_time() - start
+    best = seconds.min(0)
+    for (n, m), value in zip(sizes, best, strict=True):
+        run.curve(
+            "cpu_s by nodes" if m == run.h.edges and n in run.h.nodes_swept else "cpu_s by edges",
+            n if m == run.h.edges else m,
+            value,
+        )
+    return {"nodes_s": best[: len(run.h.nodes_swept)], "edges_s": best[len(run.h.nodes_swept) :]}
+
+
+def score_scaling(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """R^2 of straight lines through the times."""
+    return {
+        "time/r2_nodes": _r2(run.h.nodes_swept, artifact["nodes_s"]),
+        "time/r2_edges": _r2(run.h.edges_swept, artifact["edges_s"]),
+        "time/largest_cpu_s": float(max(artifact["nodes_s"].max(), artifact["edges_s"].max())),
+    }
+
+
+def _r2(x: list[float], y: Any) -> float:
+    return float(np.corrcoef(x, y)[0, 1] ** 2)
+
+
+# ---- closed form of the projection -----------------------------------------------------------------------------------
+
+
+def fit_johnson_lindenstrauss(run: Run, data: None) -> Artifact:
+    """Squared norms of one fixed vector under many very sparse projections."""
+    x = run.rng("vector").standard_t(4, size=run.h.n).astype(np.float32)
+    generator = run.rng("projection")
+    norms = [
+        float(np.square(x @ projection.very_sparse(run.h.n, run.h.dim, generator), dtype=np.float64).sum())
+        for _ in range(run.h.draws)
+    ]
+    return {"x": x, "norms": np.array(norms)}
+
+
+def score_johnson_lindenstrauss(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Distance of mean and variance from the closed form in standard errors."""
+    x, norms = np.asarray(artifact["x"], np.float64), artifact["norms"]
+    s = 1.0 if run.h.sabotage == "dense-variance" else np.sqrt(run.h.n)
+    theory = projection.squared_norm_variance(x, run.h.dim, float(s))
+    centred = norms - norms.mean()
+    error = np.sqrt((np.mean(centred**4) - norms.var() ** 2) / len(norms))
+    return {
+        "test/z_mean": float(abs(norms.mean() - x @ x) / np.sqrt(theory / len(norms))),
+        "test/z_variance": float(abs(norms.var(ddof=1) - theory) / error),
+        "test/variance_ratio": float(norms.var(ddof=1) / theory),
+    }
