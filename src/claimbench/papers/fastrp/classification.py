@@ -1,5 +1,5 @@
-"""The multi-label protocol of DeepWalk (Section 4): one-vs-rest logistic regression on a share of the labelled nodes, and
-as many predicted labels for a node as it has."""
+"""The multi-label protocol of DeepWalk (Section 4): one-vs-rest logistic regression on a share of the labelled nodes,
+and as many predicted labels for a node as it has."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ def fastrp(
     """FastRP embedding (n_nodes, dimension) (Section 3, Algorithm 1).
 
     ``N_1 = T L R`` with ``L = diag(d^beta)``, ``N_k = T N_{k-1}``, and the sum of ``weights[k-1]`` times the
-    L2-normalised rows of ``N_k``. As in the released code the columns are brought to mean 0 and standard deviation 1 at the end.
+    L2-normalised rows of ``N_k``. As in the released code the columns are brought to mean 0 and standard
+    deviation 1 at the end.
 
     Args:
         A: adjacency.
@@ -93,7 +94,7 @@ def columns_standardised(U: Array) -> Array:
 
 
 def randne(A: sp.csr_matrix, dimension: int, weights: Sequence[float], generator: np.random.Generator) -> Array:
-    """RandNE (Zhang et al. 2018) on the transition matrix: an orthogonalised Gaussian block U_0, ``U_k = T U_{k-1}`` and
+    """RandNE (Zhang et al. 2018) on the transition matrix: orthogonalised Gaussian block U_0, ``U_k = T U_{k-1}`` and
     the weighted sum of U_0 .. U_q; columns standardised as for FastRP."""
     T = transition(A)
     current, _ = np.linalg.qr(gaussian(A.shape[0], dimension, generator))
