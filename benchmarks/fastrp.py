@@ -25,7 +25,11 @@ def released(folder: Path) -> types.ModuleType:
     sys.modules["tqdm"].tqdm_notebook = None
     sys.path.insert(0, str(folder))
     import fastrp
+    from sklearn.preprocessing import normalize, scale
 
+    # written for numpy's matrices, which scikit-learn no longer takes
+    fastrp.normalize = lambda U, **how: normalize(np.asarray(U), **how)
+    fastrp.scale = lambda U: scale(np.asarray(U))
     return fastrp
 
 
