@@ -27,7 +27,8 @@ def released(folder: Path) -> types.ModuleType:
     import fastrp
     from sklearn.preprocessing import normalize, scale
 
-    # written for numpy's matrices, which scikit-learn no longer takes
+    # written for older libraries: sparse products keep their format, and scikit-learn takes numpy's matrices
+    fastrp.spdiags = lambda *what: sp.spdiags(*what, format="csc")
     fastrp.normalize = lambda U, **how: normalize(np.asarray(U), **how)
     fastrp.scale = lambda U: scale(np.asarray(U))
     return fastrp

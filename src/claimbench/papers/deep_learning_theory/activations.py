@@ -121,9 +121,7 @@ def averages(activation: Activation, K: float) -> Averages:
     def mean(values: torch.Tensor) -> float:
         return float((weights * values).sum())
 
-    return Averages(
-        mean(s2), mean(s2 * s2), mean(d2), mean(d2 * d2), mean(s2 * d2), mean(s2 * away), mean(d2 * away)
-    )
+    return Averages(mean(s2), mean(s2 * s2), mean(d2), mean(d2 * d2), mean(s2 * d2), mean(s2 * away), mean(d2 * away))
 
 
 def correlated_average(activation: Activation, K: float, c: float) -> float:

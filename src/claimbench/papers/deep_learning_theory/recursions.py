@@ -96,7 +96,9 @@ def vertices(activation: Activation, C_W: float, C_b: float, K1: float, layers: 
     return np.array(K), np.array(V)
 
 
-def correlations(activation: Activation, C_W: float, C_b: float, K1: float, c1: float, layers: int) -> tuple[np.ndarray, np.ndarray]:
+def correlations(
+    activation: Activation, C_W: float, C_b: float, K1: float, c1: float, layers: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Kernels and correlations ``c_1 .. c_layers`` of two inputs of one norm (section 5.2)."""
     K, c = [K1], [c1]
     for _ in range(layers - 1):
@@ -121,7 +123,13 @@ class Tangent:
 
 
 def tangents(
-    activation: Activation, C_W: float, K1: float, Theta1: float, layers: int, lambda_b: float = 0.0, lambda_W: float = 1.0
+    activation: Activation,
+    C_W: float,
+    K1: float,
+    Theta1: float,
+    layers: int,
+    lambda_b: float = 0.0,
+    lambda_W: float = 1.0,
 ) -> list[Tangent]:
     """The NTK from layer to layer for C_b = 0 and equal widths (chapter 8 and eqs. 9.5 to 9.17)."""
     found = [Tangent(K1, 0.0, Theta1, 0.0, 0.0, 0.0, 0.0)]
@@ -190,7 +198,7 @@ def residual_extended(activation: Activation, gamma: float, layers: int, orders:
     for _ in range(layers - 1):
         S = float(r @ c)
         T = float(r @ r) + 2 * r[2] * S - r[2] ** 2 * c[2]
-        new = gamma ** (2.0 + q) * c + a * gamma**q.astype(float) * (r + r[2] * c)
+        new = gamma ** (2.0 + q) * c + a * gamma ** q.astype(float) * (r + r[2] * c)
         new[2] = gamma**4 * c[2] + 2 * a * gamma**2 * (r[2] + S) + a**2 * T
         new[0] = 0.0
         c = new

@@ -1,0 +1,102 @@
+"""Stacks of networks in NTK parametrisation trained by full-batch gradient descent (chapters 9 to 11)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from claimbench.papers.deep_learning_theory.activations import Activation
+
+
+class Networks:
+    """Networks with one output, weights N(0, 1) and factors sqrt(C_W / n) in front.
+
+    Args:
+        nets: networks of the stack.
+        inputs: features n_0.
+        width: of the hidden layers.
+        depth: preactivation layers L, the output included.
+    """
+
+    def __init__(
+        self,
+        activation: Activation,
+        nets: int,
+        inputs: int,
+        width: int,
+        depth: int,
+        C_W: float,
+        generator: torch.Generator,
+    ) -> None:
+        self.activation, self.C_W = activation, C_W
+        sizes = [inputs, *[width] * (depth - 1), 1]
+        device = generator.device
+        self.weights = [
+            torch.randn(nets, fan_in, fan_out, generator=generator, device=device)
+            for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
+        ]
+        self.scales = [math.sqrt(C_W / fan_in) for fan_in in sizes[:-1]]
+
+    def passes(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+        """Outputs (nets, samples), the inputs of every layer, and the derivatives of the output by its preactivations,
+        each (nets, samples, units), for x (samples, features)."""
+        h = x.expand(len(self.weights[0]), -1, -1)
+        inputs, slopes = [], []
+        for weight, scale in zip(self.weights, self.scales, strict=True):
+            inputs.append(h)
+            z = scale * torch.bmm(h, weight)
+            slopes.append(self.activation.slope(z))
+            h = self.activation.value(z)
+        delta = torch.ones_like(z)
+        deltas = [delta]
+        for index in range(len(self.weights) - 1, 0, -1):
+            delta = self.scales[index] * torch.bmm(delta, self.weights[index].transpose(1, 2)) * slopes[index - 1]
+            deltas.append(delta)
+        return z[..., 0], inputs, deltas[::-1]
+
+    def ntk(self, x: torch.Tensor) -> torch.Tensor:
+        """Empirical NTK (nets, samples, samples) with lambda_W / n in front of each layer's gradient (eq. 8.5)."""
+        _, inputs, deltas = self.passes(x)
+        total = torch.zeros(len(self.weights[0]), len(x), len(x), device=x.device)
+        for h, delta in zip(inputs, deltas, strict=True):
+            gram = torch.bmm(h, h.transpose(1, 2)) / h.shape[2]
+            total += gram * torch.bmm(delta, delta.transpose(1, 2))
+        return total
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, rate: torch.Tensor | float) -> torch.Tensor:
+        """One step of gradient descent on ``sum (f - y)^2 / 2``, so that f changes by ``- rate NTK (f - y)``; returns the
+        loss before it, (nets,)."""
+        f, inputs, deltas = self.passes(x)
+        error = (f - y)[..., None]
+        for weight, scale, h, delta in zip(self.weights, self.scales, inputs, deltas, strict=True):
+            # dz/dW = scale h, and lambda / n = scale^2 / C_W of the NTK: the step is divided by scale C_W / n
+            weight -= rate * (scale / self.C_W) * torch.bmm(h.transpose(1, 2), error * delta)
+        return 0.5 * error.square().sum((1, 2))
+
+
+def largest_rate(
+    activation: Activation,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    width: int,
+    depth: int,
+    C_W: float,
+    seed: int,
+    steps: int = 20,
+) -> float:
+    """Largest rate for which the loss after ``steps`` steps is below that before, by bisection to 1 %, for one network."""
+
+    def ends_below(rate: float) -> bool:
+        nets = Networks(activation, 1, x.shape[1], width, depth, C_W, torch.Generator(x.device).manual_seed(seed))
+        first = nets.step(x, y, rate)
+        last = first
+        for _ in range(steps - 1):
+            last = nets.step(x, y, rate)
+        return bool(torch.isfinite(last).all() and (last < first).all())
+
+    low, high = 1e-4, 1e2
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if ends_below(middle) else (low, middle)
+    return math.sqrt(low * high)
