@@ -271,7 +271,8 @@ def fit_tuning(run: Run, data: None) -> Artifact:
         generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
         _, kernel = sampling.gram(activation, width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator)
         mean, error = kernel.mean(0).cpu().numpy(), (kernel.std(0) / math.sqrt(run.h.nets)).cpu().numpy()
-        artifact[name] = np.stack([width * (mean - K), width * error])
+        mean, error = mean[1:], error[1:]  # the first layer is not random
+        artifact[name] = np.stack([width * (mean - K[1:]), width * error])
     return artifact
 
 
@@ -282,8 +283,8 @@ def score_tuning(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     s1, s2, s3, s4, s5 = activation.taylor
     a1 = s3 / s1 + 0.75 * (s2 / s1) ** 2
     a2 = s5 / (4 * s1) + 0.625 * (s4 / s1) * (s2 / s1) ** 2 + 5 / 12 * (s3 / s1) ** 2
-    l = np.arange(1, run.h.layers + 1)
-    late = l >= 16
+    l = np.arange(2, run.h.layers + 1)
+    late = l >= min(16, run.h.layers)
     plain, (tuned, error) = artifact["plain"][0], artifact["tuned"]
     theory = (2 / 3) * ((3 * a2 - a1**2) / (-a1) ** 3) / l
     excess = (np.abs(tuned - theory) - 0.1 * theory) / error
