@@ -488,7 +488,9 @@ def fit_learning_rate(run: Run, data: None) -> Artifact:
     found = []
     for index in range(run.h.networks):
         run.alive()
-        found.append(largest_rate(activation, x, y, run.h.width, int(run.setting["L"]), 2.0, seed + index))
+        found.append(
+            largest_rate(activation, x, run.h.target * y, run.h.width, int(run.setting["L"]), 2.0, seed + index)
+        )
     return {"rates": np.array(found)}
 
 
