@@ -125,8 +125,8 @@ def averages(activation: Activation, K: float) -> Averages:
 
 
 def correlated_average(activation: Activation, K: float, c: float) -> float:
-    """``<s(u) s(v)>`` for u and v of variance K and correlation c; closed form for ReLU and its kin, else a Gauss-Hermite
-    product rule."""
+    """``<s(u) s(v)>`` for u and v of variance K and correlation c; closed form for ReLU and its kin, else a
+    Gauss-Hermite product rule."""
     if activation.slopes is not None:
         up, down = activation.slopes
         # s = (up + down)/2 z + (up - down)/2 |z|; <|u||v|> = (2 K / pi)(sqrt(1 - c^2) + c asin c)

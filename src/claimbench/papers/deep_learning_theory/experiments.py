@@ -324,7 +324,8 @@ def fit_tangent(run: Run, data: None) -> Artifact:
 
 
 def score_tangent(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
-    """z scores of mean and tensors against the recursions after extrapolation in 1/n (eqs. 9.5 to 9.17, 9.43 to 9.52)."""
+    """z scores of mean and tensors against the recursions after extrapolation in 1/n (eqs. 9.5 to 9.17, 9.43 to
+    9.52)."""
     import torch
 
     from claimbench.papers.deep_learning_theory import recursions, sampling

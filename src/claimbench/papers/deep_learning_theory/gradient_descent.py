@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -34,7 +35,7 @@ class Networks:
         device = generator.device
         self.weights = [
             torch.randn(nets, fan_in, fan_out, generator=generator, device=device)
-            for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
+            for fan_in, fan_out in itertools.pairwise(sizes)
         ]
         self.scales = [math.sqrt(C_W / fan_in) for fan_in in sizes[:-1]]
 
@@ -65,8 +66,8 @@ class Networks:
         return total
 
     def step(self, x: torch.Tensor, y: torch.Tensor, rate: torch.Tensor | float) -> torch.Tensor:
-        """One step of gradient descent on ``sum (f - y)^2 / 2``, so that f changes by ``- rate NTK (f - y)``; returns the
-        loss before it, (nets,)."""
+        """One step of gradient descent on ``sum (f - y)^2 / 2``, so that f changes by ``- rate NTK (f - y)``; returns
+        the loss before it, (nets,)."""
         f, inputs, deltas = self.passes(x)
         error = (f - y)[..., None]
         for weight, scale, h, delta in zip(self.weights, self.scales, inputs, deltas, strict=True):
@@ -85,14 +86,14 @@ def largest_rate(
     seed: int,
     steps: int = 20,
 ) -> float:
-    """Smallest rate for which the loss after ``steps`` steps exceeds that before, for one network and targets ``y`` away
-    from its outputs at the start.
+    """Smallest rate for which the loss after ``steps`` steps exceeds that before, for one network and targets ``y``
+    away from its outputs at the start.
 
     The targets should be near, so that the network stays where the theory expands it: with targets of order 1 the loss
     rises and falls again at rates of 2 to 10 times the linear limit.
 
-    Rates are raised by 3 % from a tenth of ``2 / lambda_max`` of the NTK on: far above the first failure networks of dead
-    units have small losses again.
+    Rates are raised by 3 % from a tenth of ``2 / lambda_max`` of the NTK on: far above the first failure networks of
+    dead units have small losses again.
     """
 
     def network() -> Networks:

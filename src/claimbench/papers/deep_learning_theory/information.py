@@ -1,7 +1,7 @@
 """Mutual information and entropy of a layer's neurons (appendix A), by quadrature of the scale mixture.
 
-At leading order in 1/n a layer is ``z | Q ~ N(0, Q)``, independent, with a fluctuating variance Q of relative variance e = V / (n
-K^2); Q is log-normal when depth and width are large.
+At leading order in 1/n a layer is ``z | Q ~ N(0, Q)``, independent, with a fluctuating variance Q of relative
+variance e = V / (n K^2); Q is log-normal when depth and width are large.
 """
 
 from __future__ import annotations
@@ -59,14 +59,16 @@ def entropy(m: int, e: float) -> float:
 
 
 def cubic_coefficient(m1: int, m2: int) -> float:
-    """``c`` of ``I = (m1 m2 / 8) e^2 (1 - c e + ...)``, extrapolated to e = 0; the book has (20 + 3 (m1 + m2)) / 6 (eq. A.67)."""
+    """``c`` of ``I = (m1 m2 / 8) e^2 (1 - c e + ...)``, extrapolated to e = 0; the book has (20 + 3 (m1 + m2)) / 6
+    (eq. A.67)."""
     es = np.array([0.01, 0.02, 0.03, 0.04])
     found = [(1 - mutual_information(m1, m2, e) / (m1 * m2 / 8 * e * e)) / e for e in es]
     return float(np.polyfit(es, found, 3)[-1])
 
 
 def entropy_coefficients(m: int) -> tuple[float, float]:
-    """Second and third order of the entropy in e; the book has -(m^2 + 2 m)/16 and (m^3 + 10 m^2 + 16 m)/48 (eq. A.66)."""
+    """Second and third order of the entropy in e; the book has -(m^2 + 2 m)/16 and (m^3 + 10 m^2 + 16 m)/48 (eq.
+    A.66)."""
     es = np.array([0.005, 0.01, 0.02, 0.03, 0.04])
     found = [entropy(m, e) / e**2 for e in es]
     fit = np.polyfit(es, found, 4)

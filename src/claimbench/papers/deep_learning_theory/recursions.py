@@ -1,4 +1,5 @@
-"""The theory: recursions of kernels, four-point vertices and the NTK from layer to layer, and where they are critical."""
+"""The theory: recursions of kernels, four-point vertices and the NTK from layer to layer, and where they are
+critical."""
 
 from __future__ import annotations
 
@@ -55,10 +56,14 @@ def critical(activation: Activation, low: float = 1e-2, high: float = 1e2) -> Cr
             C_W = 1 / averages(activation, K).d2
             C_b = K - C_W * averages(activation, K).s2
             if C_b >= 0:
-                second = average(lambda z, k=K: activation.value(z) ** 2 * (z**4 - 6 * k * z**2 + 3 * k * k), K)  # type: ignore[misc]
-                a1 = C_W * second / (8 * K**4)
+                a1 = C_W * _second_moment_change(activation, K) / (8 * K**4)
                 return Criticality(C_b, C_W, K, a1, C_W * averages(activation, K).d2z / (2 * K * K))
     return None
+
+
+def _second_moment_change(activation: Activation, K: float) -> float:
+    """``<s^2 (z^4 - 6 K z^2 + 3 K^2)>``, four K^4 times the second derivative of ``<s^2>`` by K."""
+    return average(lambda z: activation.value(z) ** 2 * (z**4 - 6 * K * z**2 + 3 * K * K), K)
 
 
 def fixed_points(activation: Activation, C_W: float, C_b: float, low: float, high: float) -> list[float]:
@@ -186,8 +191,8 @@ def residual_extended(activation: Activation, gamma: float, layers: int, orders:
     """``V_l / K^2`` of a scale-invariant residual network with the connected three-point functions that the printed
     recursion leaves out (derived here).
 
-    Neurons keep their identity through the skip. With normalised Hermite polynomials h_q, ``r_q = <s^2 h_q> / <s^2>`` and
-    ``c_q = n Cov(h_q(z_j), h_2(z_k))``; V / K^2 = 2 c_2. For even s^2 it reduces to the printed recursion.
+    Neurons keep their identity through the skip. With normalised Hermite polynomials h_q, ``r_q = <s^2 h_q> / <s^2>``
+    and ``c_q = n Cov(h_q(z_j), h_2(z_k))``; V / K^2 = 2 c_2. For even s^2 it reduces to the printed recursion.
     """
     r = np.array([_hermite_share(activation, q) for q in range(orders)])
     r[0] = 0.0
@@ -207,8 +212,8 @@ def residual_extended(activation: Activation, gamma: float, layers: int, orders:
 
 
 def _hermite_share(activation: Activation, q: int) -> float:
-    """``<s^2 h_q> / <s^2>`` at unit variance, h_q the normalised probabilists' Hermite polynomial; by halves, so that the
-    kink at 0 costs nothing."""
+    """``<s^2 h_q> / <s^2>`` at unit variance, h_q the normalised probabilists' Hermite polynomial; by halves, so that
+    the kink at 0 costs nothing."""
     nodes, weights = np.polynomial.legendre.leggauss(400)
     x = 6.5 * (nodes + 1)  # 0 .. 13
     density = 6.5 * weights * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)

@@ -1,7 +1,8 @@
 """Ensembles of random networks, sampled exactly.
 
-For one input, ``z_{l+1}`` given layer l is a vector of independent Gaussians of variance ``C_b + C_W Q_l`` with ``Q_l`` the mean
-of ``s(z)^2``: n normals a layer instead of n^2. The dense path draws the weights themselves and is the check.
+For one input, ``z_{l+1}`` given layer l is a vector of independent Gaussians of variance ``C_b + C_W Q_l`` with
+``Q_l`` the mean of ``s(z)^2``: n normals a layer instead of n^2. The dense path draws the weights themselves and is
+the check.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def gram(
         batch_floats: preactivations held at once.
 
     Returns:
-        ``squares`` (nets, layers): mean of z^2 over the neurons. ``kernels`` (nets, layers): for gamma = 0 the variance of the
-        layer's neurons given the layer before; else the mean over pairs of different neurons of z_i^2 z_j^2. float64.
+        ``squares`` (nets, layers): mean of z^2 over the neurons. ``kernels`` (nets, layers): for gamma = 0 the
+        variance of the layer's neurons given the layer before; else the mean over pairs of different neurons of z_i^2
+        z_j^2. float64.
     """
     device = generator.device
     squares = torch.empty(nets, layers, dtype=torch.float64, device=device)
@@ -114,8 +116,8 @@ def tangent(
     """The whole NTK of one input by its layer recursion (eq. 8.12), C_b = lambda_b = 0, lambda_W = 1.
 
     Returns:
-        Per network and layer (nets, layers), float64: ``Theta`` mean of H_ii; and means over pairs i != j of ``HH`` H_ii H_jj,
-        ``H2`` H_ij^2, ``zH`` z_i^2 H_jj, ``zzH`` z_i z_j H_ij; ``z2`` mean of z_i^2.
+        Per network and layer (nets, layers), float64: ``Theta`` mean of H_ii; and means over pairs i != j of ``HH``
+        H_ii H_jj, ``H2`` H_ij^2, ``zH`` z_i^2 H_jj, ``zzH`` z_i z_j H_ij; ``z2`` mean of z_i^2.
     """
     device = generator.device
     found = {
