@@ -32,6 +32,10 @@ class DataUnavailable(ClaimBenchError):
         super().__init__(f"dataset {name} is not available; tried: {'; '.join(tried) or 'no source'}")
 
 
+class Skipped(ClaimBenchError):
+    """A run that needs another one that was skipped, for the same reason."""
+
+
 class Diverged(ClaimBenchError):
     """A loss or metric stopped being finite."""
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from claimbench import gpus, meters, store
-from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, UserError, nearest
+from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, Skipped, UserError, nearest
 from claimbench.plan import Cell, Job, Plan, PlannedRun, entry_names
 from claimbench.progress import Progress
 from claimbench.run import Checkpoint, Run
@@ -275,6 +275,8 @@ class Runner:
         inputs = {}
         for name, cell in run.cell.needs.items():
             record = self.store.fit_record(cell.paper, cell.fit_key(run.seed))
+            if record is not None and record["status"] == "skipped":
+                raise Skipped(record["reason"])
             if record is None or record["status"] != "done":
                 why = f"{record['status']}: {record['reason']}" if record else "it has not run"
                 raise UserError(f"needs {cell.experiment} {cell.id} seed {run.seed}, which has no artifact ({why})")
@@ -335,7 +337,7 @@ def _failure(error: BaseException) -> tuple[str, str, str]:
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, DataUnavailable):
+    if isinstance(error, DataUnavailable | Skipped):
         return "skipped", text, ""
     if isinstance(error, BudgetExceeded):
         return error.status, text, ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from claimbench import store
 from claimbench.collect import write_table
-from claimbench.plan import Plan, forecast_s, read_costs
+from claimbench.plan import Job, Plan, forecast_s, read_costs
 from claimbench.schema import FAILURES, VERDICTS
 
 
@@ -137,7 +137,8 @@ def write_plan(plan: Plan) -> None:
 def fit_and_score(plan: Plan, paper: str, experiment: str) -> list[dict[str, Any]]:
     """Run one experiment in this process, for tests and debugging; the rows of ``runs`` with their metrics.
 
-    Needs neither the workflow nor a cluster: data is prepared, then every job of the experiment is fitted and scored.
+    Needs neither the workflow nor a cluster: data is prepared, then every job of the experiment is fitted and scored,
+    after those that it needs.
     """
     from claimbench import runner
 
@@ -145,12 +146,18 @@ def fit_and_score(plan: Plan, paper: str, experiment: str) -> list[dict[str, Any
         runner.prepare(plan, dataset)
     executor = runner.Runner(plan)
     rows = []
+
+    def fit(job: Job) -> None:
+        for name in job.needs:
+            fit(plan.jobs[name])
+        executor.fit(job)
+
     for job in plan.jobs_of(paper):
         if any(run.cell.experiment == experiment for run in job.runs):
-            executor.fit(job)
+            fit(job)
             executor.score(job)
             for run in job.runs:
-                fit = executor.store.fit_record(paper, run.fit_key) or {}
+                fitted = executor.store.fit_record(paper, run.fit_key) or {}
                 score = executor.store.score_record(paper, run.fit_key, run.cell.score_code) or {}
                 rows.append(
                     {
@@ -158,8 +165,8 @@ def fit_and_score(plan: Plan, paper: str, experiment: str) -> list[dict[str, Any
                         "dataset": run.cell.dataset,
                         "setting": run.cell.setting,
                         "seed": run.seed,
-                        "status": score.get("status") or fit.get("status"),
-                        "reason": score.get("reason") or fit.get("reason"),
+                        "status": score.get("status") or fitted.get("status"),
+                        "reason": score.get("reason") or fitted.get("reason"),
                         "metrics": score.get("metrics", {}),
                     }
                 )

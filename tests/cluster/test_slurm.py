@@ -80,7 +80,8 @@ def test_smoke_tier_gives_the_tables_of_a_local_run(tmp_path: Path) -> None:
     assert "slurm" in slurm.stderr.lower()
     assert tables_of(there / "results" / "smoke") == tables_of(here / "results" / "smoke")
     hosts = pd.read_parquet(there / "results" / "smoke" / "runs.parquet")
-    assert set(hosts["status"]) == {"done"}
+    # without a mirror some datasets cannot be had, the same ones here and there
+    assert set(hosts["status"]) <= ({"done"} if os.environ.get("CLAIMBENCH_MIRROR") else {"done", "skipped"})
 
 
 def test_jobs_on_one_node_get_distinct_gpus(tmp_path: Path) -> None:

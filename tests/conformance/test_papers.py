@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -240,6 +241,10 @@ def test_smoke_tier_gives_finite_metrics(
     rows = fit_and_score(plan, slug, experiment)
     assert rows
     metric = paper.spec.experiments[experiment].metric
+    missing = {row["reason"] for row in rows if row["status"] == "skipped"}
+    if missing and "CLAIMBENCH_MIRROR" not in os.environ:
+        assert all("is not available; tried: " in reason for reason in missing), missing
+        pytest.skip(missing.pop())
     for row in rows:
         assert row["status"] == "done", row
         assert metric in row["metrics"], f"score of {experiment} does not return its headline metric {metric}"

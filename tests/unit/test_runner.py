@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,8 +15,9 @@ import pytest
 
 from claimbench import steps
 from claimbench.collect import collect
+from claimbench.data import registry
 from claimbench.runner import Runner
-from tests.conftest import EXPERIMENTS, PaperFolder
+from tests.conftest import EXPERIMENTS, PAPER, PaperFolder
 
 
 def statuses(paper: PaperFolder, **changes: object) -> dict[str, tuple[str, str]]:
@@ -275,3 +278,19 @@ def test_score_is_given_the_test_labels(paper: PaperFolder) -> None:
     paper.write(changed, code)
     rows = steps.fit_and_score(paper.plan(seeds=1), "toy-paper", "location")
     assert rows[0]["metrics"] == {"test/error": 0.0, "test/seen": 0.0, "test/labels": 24.0}
+
+
+def test_a_run_that_needs_a_skipped_one_is_skipped_for_the_same_reason(
+    paper: PaperFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cora = registry.DATASETS["cora"]
+    only_mirror = tuple(source for source in cora.sources if source.kind == "mirror")
+    monkeypatch.setitem(registry.DATASETS, "cora", dataclasses.replace(cora, sources=only_mirror))
+    content = copy.deepcopy(PAPER)
+    content["experiments"]["location"]["tiers"]["smoke"]["grid"][0]["dataset"] = "cora"
+    content["experiments"]["student"]["tiers"]["smoke"]["grid"][0]["dataset"] = "cora"
+    content["experiments"]["location"]["split"] = content["experiments"]["student"]["split"] = {"protocol": "kfold"}
+    paper.write(content)
+    rows = steps.fit_and_score(paper.plan(), "toy-paper", "student")
+    assert {row["status"] for row in rows} == {"skipped"}
+    assert all(row["reason"].startswith("dataset cora is not available; tried: ") for row in rows)

@@ -49,18 +49,13 @@ def weight_variance(run: Run, C_W: float) -> float:
 
 
 def fit_criticality(run: Run, data: None) -> Artifact:
-    """The critical initialisation of an activation, or how near the ratio of susceptibilities comes to 1."""
+    """The critical initialisation of an activation and another fixed point beside it."""
     from claimbench.papers.deep_learning_theory import recursions
 
     activation = _activation(run)
     found = recursions.critical(activation)
-    if found is None:
-        grid = np.geomspace(1e-2, 1e2, 60)
-        return {"critical": 0, "nearest": float(min(abs(recursions.ratio(activation, K) - 1) for K in grid))}
-    artifact: Artifact = {
-        "critical": 1,
-        **{name: getattr(found, name) for name in ("C_b", "C_W", "K_star", "a1", "b1")},
-    }
+    assert found is not None
+    artifact: Artifact = {name: getattr(found, name) for name in ("C_b", "C_W", "K_star", "a1", "b1")}
     if run.h.sabotage == "off-critical":
         artifact["C_W"] *= 1.1
     between = {"gelu": (2.0, 3.45), "swish": (14.4, 15.5)}.get(run.method)
@@ -73,15 +68,12 @@ def score_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, flo
     """Largest relative distance from the printed constants, and what of them does not fit together."""
     from claimbench.papers.deep_learning_theory.activations import averages
 
-    metrics = {"test/critical": float(artifact["critical"])}
-    if not artifact["critical"]:
-        return metrics | {"test/nearest_ratio": artifact["nearest"]}
-    errors = []
+    metrics, errors = {}, []
     for name in ("C_b", "C_W", "K_star", "a1"):
         metrics[f"test/{name}"] = value = float(artifact[name])
         reference = printed("criticality", run.method, f"test/{name}")
         if reference is not None:
-            errors.append(abs(value - reference) / max(abs(reference), 1.0 if reference == 0 else abs(reference)))
+            errors.append(abs(value - reference) / (abs(reference) or 1.0))
     metrics["test/relative_error"] = max(errors)
     if "second" in artifact:
         footnote = printed("criticality", run.method, "test/second_fixed_point")
@@ -94,6 +86,22 @@ def score_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, flo
         assert implemented is not None
         metrics["test/implemented_residual"] = abs(implemented + C_W * averages(_activation(run), K).s2 - K) / K
     return metrics
+
+
+def fit_no_criticality(run: Run, data: None) -> Artifact:
+    """How near the ratio of the susceptibilities comes to 1 for K from 0.01 to 100."""
+    from claimbench.papers.deep_learning_theory import recursions
+
+    activation = _activation(run)
+    ratios = [recursions.ratio(activation, K) for K in np.geomspace(1e-2, 1e2, 60)]
+    return {"ratios": np.array(ratios), "critical": int(recursions.critical(activation) is not None)}
+
+
+def score_no_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    return {
+        "test/critical": float(artifact["critical"]),
+        "test/nearest_ratio": float(np.abs(artifact["ratios"] - 1).min()),
+    }
 
 
 def fit_decay(run: Run, data: None) -> Artifact:
