@@ -207,13 +207,12 @@ def fit_scaling(run: Run, data: None) -> Artifact:
             projection.fastrp(A, R, [1.0, 1.0, 2.4, 32.0], -0.27, normalise_rows=False)
             seconds[repeat, i] = time.process_time() - start
     best = seconds.min(0)
-    for (n, m), value in zip(sizes, best, strict=True):
-        run.curve(
-            "cpu_s by nodes" if m == run.h.edges and n in run.h.nodes_swept else "cpu_s by edges",
-            n if m == run.h.edges else m,
-            value,
-        )
-    return {"nodes_s": best[: len(run.h.nodes_swept)], "edges_s": best[len(run.h.nodes_swept) :]}
+    split = len(run.h.nodes_swept)
+    for n, value in zip(run.h.nodes_swept, best[:split], strict=True):
+        run.curve("cpu_s by nodes", n, value)
+    for m, value in zip(run.h.edges_swept, best[split:], strict=True):
+        run.curve("cpu_s by edges", m, value)
+    return {"nodes_s": best[:split], "edges_s": best[split:]}
 
 
 def score_scaling(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
