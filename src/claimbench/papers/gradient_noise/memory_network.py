@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 HOPS = 3
 
 
-def position_weights(dimension: int, words: int) -> torch.Tensor:
-    """(words, dimension): 1 + 4 (i - (d + 1) / 2) (j - (J + 1) / 2) / (d J) for dimension i and word j, from 1."""
+def position_weights(dimension: int, words: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Factors ``alpha`` (dimension,) and ``beta`` (words,) of the position encoding: word j has the weight
+    ``1 + 4 (i - (d + 1) / 2) (j - (J + 1) / 2) / (d J) = 1 + alpha_i beta_j`` in dimension i, both from 1."""
     i = torch.arange(1, dimension + 1) - (dimension + 1) / 2
     j = torch.arange(1, words + 1) - (words + 1) / 2
-    return 1 + 4 * torch.outer(j, i) / (dimension * words)
+    return 4 * i / (dimension * words), j
 
 
 class Task:
@@ -45,6 +46,12 @@ class Task:
         self.memory, self.question, self.answers = numbers[:, :-1], numbers[:, -1], answers
         self.filled = (tokens[:, :-1] > 0).any(2)  # (samples, slots)
         self.lengths = self.filled.sum(1)
+        # The position encoding has rank two, so that a sentence's embedding is two sparse sums over the dictionary:
+        # how often each word stands in it, and the sum of its positions' factors. The time word is one more position.
+        _, beta = position_weights(1, words + 1)
+        one_hot = torch.nn.functional.one_hot(self.sentences, n_words).float()
+        self.counts, self.positions = one_hot.sum(1), (one_hot * beta[:-1, None]).sum(1)
+        self.last_beta = float(beta[-1])
 
 
 class Networks:
@@ -57,8 +64,8 @@ class Networks:
         self.tables = torch.stack([0.1 * torch.randn(HOPS + 1, vocabulary, dimension, generator=g) for g in generators])
         self.tables[:, :, 0] = 0
         # the time word is the last word of a memory's sentence; a question has none
-        weights = position_weights(dimension, task.words + 1)
-        self.word_weights, self.time_weights = weights[:-1], weights[-1]
+        self.alpha, _ = position_weights(dimension, task.words + 1)
+        self.time_weights = 1 + self.alpha * task.last_beta
 
     def logits(
         self, tables: torch.Tensor, batch: torch.Tensor, times: torch.Tensor, linear: torch.Tensor
@@ -75,7 +82,8 @@ class Networks:
         pick = torch.arange(len(batch))[:, None, None]
         memory, question = task.memory[batch], task.question[batch]
         # (restarts, 4, sentences, dimension), each distinct sentence once
-        sentences = (tables[:, :, task.sentences] * self.word_weights).sum(3)
+        words = tables[:, :, : task.n_words]
+        sentences = task.counts @ words + self.alpha * (task.positions @ words)
         stamps = tables[:, :, task.n_words :] * self.time_weights
         here = (times >= 0)[..., None]
         slot = times.clamp_min(0)
