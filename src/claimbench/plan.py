@@ -337,7 +337,7 @@ def _cells(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                     values = {key: value for key, value in values.items() if key in hyper}
                 hyper = _merge(hyper, values, layer, layers)
             seeds = config.seeds if config.seeds is not None else grid.seeds if grid.seeds is not None else block.seeds
-            for cell in _product(spec, name, experiment, grid, config, hyper, layers, _seed_list(seeds)):
+            for cell in _product(spec, name, experiment, grid, config, hyper, layers, _seed_list(seeds), block.split):
                 key = canonical_json([cell.method, cell.dataset, cell.setting])
                 if key in seen:
                     raise UserError(
@@ -362,6 +362,7 @@ def _product(
     hyper: dict[str, Any],
     layers: dict[str, str],
     seeds: list[int],
+    split: dict[str, Any] | None,
 ) -> Iterator[Cell]:
     axes = list(grid.setting)
     for method, dataset, *levels in itertools.product(grid.method, grid.dataset, *grid.setting.values()):
@@ -374,7 +375,7 @@ def _product(
             config.tier,
             hyper,
             layers,
-            experiment.split,
+            experiment.split if split is None else split,
             experiment.budget,
             seeds,
         )
@@ -497,12 +498,12 @@ def _bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]
 
 def _cut(name: str, runs: list[PlannedRun], most_s: float) -> Iterator[tuple[str, list[PlannedRun]]]:
     """An experiment's runs in jobs of at most ``most_s`` declared seconds, so that one long job does not keep the rest
-    waiting. Runs of one method and dataset stay together (the paper may fit them at once), and so do experiments whose
-    cells need each other. Only declared seconds count: jobs must not change when costs are measured.
+    waiting. Runs of one method and dataset stay together (the paper may fit them at once), and so does an experiment
+    whose cells need each other. Only declared seconds count: jobs must not change when costs are measured.
     """
     parts: list[list[PlannedRun]] = []
     room = 0.0
-    together = any(run.cell.needs for run in runs)
+    together = any(need.experiment == run.cell.experiment for run in runs for need in run.cell.needs.values())
     for _, group in itertools.groupby(runs, lambda run: (run.cell.method, run.cell.dataset)):
         members = list(group)
         cost = sum(run.cell.run_s or 0.0 for run in members)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,6 +98,16 @@ class Run:
     def torch_generator(self, name: str) -> torch.Generator:
         """torch CPU generator of the stream ``name`` of this run's seed."""
         return seeding.torch_generator(self.seed, name)
+
+    @contextlib.contextmanager
+    def torch_stream(self, name: str) -> Iterator[None]:
+        """Draw torch's global stream from this run's ``name``, for what knows no generator (initialisations of
+        ``torch.nn``), and put it back afterwards."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.torch_generator(name).initial_seed())
+            yield
 
     def curve(self, series: str, step: float, value: float) -> None:
         """Log one point of a training curve."""

@@ -129,15 +129,25 @@ class Runner:
                     self.progress.finished(run, record["status"], record["reason"], record["wall_s"])
 
     def _groups(self, job: Job) -> Iterator[list[PlannedRun]]:
-        """Runs of one experiment, method and dataset together where the paper fits several at once, else single."""
+        """Runs of one experiment, method and dataset together where the paper fits several at once, else single.
+
+        A run whose needs are not met (yet) stands alone, so that it does not take the others with it.
+        """
         for _, runs in itertools.groupby(
             job.runs, lambda run: (run.cell.experiment, run.cell.method, run.cell.dataset)
         ):
             group = list(runs)
-            if _entry(self._module(group[0].cell), group[0].cell, "fit_many") is not None and not group[0].cell.needs:
-                yield group
-            else:
+            if _entry(self._module(group[0].cell), group[0].cell, "fit_many") is None:
                 yield from ([run] for run in group)
+                continue
+            met = [run for run in group if self._needs_met(run)]
+            if met:
+                yield met
+            yield from ([run] for run in group if run not in met)
+
+    def _needs_met(self, run: PlannedRun) -> bool:
+        records = (self.store.fit_record(cell.paper, cell.fit_key(run.seed)) for cell in run.cell.needs.values())
+        return all(record is not None and record["status"] == "done" for record in records)
 
     def _fit_group(self, planned: list[PlannedRun], device: str) -> Iterator[tuple[PlannedRun, dict[str, Any]]]:
         cell = planned[0].cell

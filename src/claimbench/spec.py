@@ -83,6 +83,8 @@ class TierBlock(Strict):
 
     seeds: Seeds = 1
     hyper: dict[str, Any] = {}
+    #: in place of the experiment's
+    split: dict[str, Any] | None = None
     grid: list[Block] = []
     resources: dict[str, Any] = {}
     budget: Budget | None = None

@@ -4,16 +4,19 @@ A loader takes the raw folder and the entry's options and returns plain arrays:
 graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E) int64, symmetric, sorted by row then
 column, without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label, and where nodes have
 several labels ``labels`` (N, C) uint8;
-images ``x`` (N, H, W) uint8 and ``y`` (N,) int64; text ``x`` (N, ...) int16 word numbers and ``y`` (N,) int64.
+images ``x`` (N, H, W) or (N, H, W, 3) uint8 and ``y`` (N,) int64; text ``x`` (N, ...) int16 word numbers and ``y`` (N,) int64.
 The official split, where there is one, comes as ``public_train`` / ``public_test`` (and ``public_val``) index arrays.
 """
 
 from __future__ import annotations
 
+import array
 import csv
 import io
 import json
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -300,6 +303,73 @@ def _babi(raw: Path, train: str, test: str, slots: int = 50) -> Arrays:
     }
 
 
+def _token_blocks(raw: Path, train: str, test: str, block: int, least: int, archived: str = "") -> Arrays:
+    """Text as overlapping blocks of words, one sample each.
+
+    ``x`` (n, block + 1) int32 word numbers; a block starts with the last word of the one before, so that every word but
+    the first is predicted once. Every line ends with ``<eos>``; words of fewer than ``least`` occurrences in the training
+    text are ``<unk>``. ``y`` (n,) is the largest number of each block, and of the first the last word of the dictionary,
+    so that ``max(y) + 1`` is its size.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        if archived:
+            archive.extract(raw / archived, Path(scratch), [train, test], max_bytes=1 << 30)
+            raw = Path(scratch)
+        with open(raw / train, encoding="utf-8") as lines:
+            counted = Counter(word for line in lines for word in line.split())
+        kept = sorted({"<eos>", *(word for word, count in counted.items() if count >= least)} - {"<unk>"})
+        numbers = {word: i for i, word in enumerate(["<unk>", *kept])}
+        blocks = []
+        for name in (train, test):
+            tokens = array.array("i")
+            with open(raw / name, encoding="utf-8") as lines:
+                for line in lines:
+                    tokens.extend(numbers.get(word, 0) for word in line.split())
+                    tokens.append(numbers["<eos>"])
+            known = np.frombuffer(tokens, np.int32)
+            starts = np.arange(0, len(known) - block, block)
+            blocks.append(known[starts[:, None] + np.arange(block + 1)])
+    x = np.concatenate(blocks)
+    y = x.max(1).astype(np.int64)
+    y[0] = len(kept)
+    return {
+        "x": x,
+        "y": y,
+        "public_train": np.arange(len(blocks[0])),
+        "public_test": np.arange(len(blocks[0]), len(x)),
+    }
+
+
+def _cifar_strips(raw: Path, train: list[str], test: list[str], labels: str) -> Arrays:
+    """Pictures with one image of 32 x 32 x 3 bytes a row, and a script with the list of all labels."""
+    from PIL import Image
+
+    numbers = re.search(r"\[([\d,\s]+)\]", (raw / labels).read_text())
+    if numbers is None:
+        raise ValueError(f"{labels} has no list of numbers")
+    known = np.fromstring(numbers.group(1), dtype=np.int64, sep=",")
+    images, y = [], []
+    for name in (*train, *test):
+        with Image.open(raw / name) as picture:
+            rows = np.asarray(picture.convert("RGB"))
+        images.append(rows.reshape(len(rows), 32, 32, 3))
+        first = 1000 * int(name.rsplit("_", 1)[1].removesuffix(".png"))
+        y.append(known[first : first + len(rows)])
+    n_train = sum(len(part) for part in images[: len(train)])
+    return {
+        "x": np.concatenate(images),
+        "y": np.concatenate(y),
+        "public_train": np.arange(n_train),
+        "public_test": np.arange(n_train, sum(map(len, images))),
+    }
+
+
+def _image_folder(raw: Path, folder: str) -> Arrays:
+    from claimbench.data import folders
+
+    return folders.index(raw)
+
+
 def _words(text: str) -> list[str]:
     return text.strip().rstrip(".?").strip().lower().split()
 
@@ -323,5 +393,8 @@ LOADERS: dict[str, Callable[..., Arrays]] = {
     "communities": _communities,
     "attributed_mat": _attributed_mat,
     "babi": _babi,
+    "token_blocks": _token_blocks,
+    "cifar_strips": _cifar_strips,
+    "image_folder": _image_folder,
     "block_model": _block_model,
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from claimbench.data import fetch, guard, loaders, splits
+from claimbench.data import fetch, folders, guard, loaders, splits
 from claimbench.data.registry import Entry, complete_split, get, given_mirror, split_key
 from claimbench.errors import UserError
 from claimbench.store import read_json, replacing, write_json
@@ -106,9 +106,14 @@ def _write(entry: Entry, keys: dict[str, tuple[dict[str, Any], int]], root: Path
         return
     arrays = None
     if not (folder / "info.json").is_file():
-        origin = fetch.fetch(entry, root, mirror) if entry.files else {"source": "generated", "sha256": {}}
+        place = fetch.raw_folder(entry, root)
+        if entry.kind == "folder":
+            place = folders.find(entry, mirror)
+            origin = {"source": f"mirror {entry.options['folder']}", "sha256": {}, "folder": str(place)}
+        else:
+            origin = fetch.fetch(entry, root, mirror) if entry.files else {"source": "generated", "sha256": {}}
         try:
-            arrays = loaders.load(entry, fetch.raw_folder(entry, root))
+            arrays = loaders.load(entry, place)
         except UserError:
             fetch.forget_unchecked(entry, root)
             raise
@@ -178,6 +183,8 @@ def _cut(
         found = splits.links(arrays["edge_index"], arrays["y"].size, params["val"], params["test"], index)
         hidden = {name: value for name, value in found.items() if name.startswith("test_")}
         return {name: value for name, value in found.items() if name not in hidden}, hidden
+    if entry.kind == "folder" and params["protocol"] != "public":
+        raise UserError(f"split: {entry.name} has a fixed training folder; allowed: public")
     if params["protocol"] == "unsupervised":
         if entry.kind != "graph":
             raise UserError(f"split: unsupervised needs a graph, and {entry.name} is none; allowed: kfold, public, random")
@@ -211,6 +218,8 @@ def load_fit(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
     """
     folder, key, info = _open(name, split, index, root)
     arrays = _load_safetensors(folder / "splits" / f"{key}.fit.safetensors")
+    if info["kind"] == "folder":
+        guard.permit(Path(info["folder"]) / "train")
     if info["kind"] != "graph":
         arrays["x"] = _load_npz(folder / "inputs.npz")["x"][arrays.pop("rows")]
     else:

@@ -19,6 +19,8 @@ GRAPH2GAUSS = "https://github.com/abojchevski/graph2gauss/raw/master/data/"
 PPNP = "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/"
 PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
 PRONE = "https://github.com/THUDM/ProNE/raw/master/data/"
+CONVNETJS = "https://github.com/karpathy/convnetjs/raw/master/demo/cifar10/"
+WIKITEXT_2 = "https://github.com/pytorch/examples/raw/main/word_language_model/data/wikitext-2/"
 SPLITS_VERSION = 1
 """Raised whenever :mod:`claimbench.data.splits` cuts differently for the same parameters."""
 
@@ -84,7 +86,8 @@ class Entry:
     """One dataset.
 
     Args:
-        kind: ``graph`` (one transductive graph), or independent samples: ``images``, ``text``.
+        kind: ``graph`` (one transductive graph), or independent samples: ``images``, ``text``, ``folder`` (image files
+            that stay where the user has them).
         loader: name of a function of :mod:`claimbench.data.loaders`; ``version`` is raised when its output changes.
         options: arguments of the loader.
         expect: counts that the loaded data must have (``n_nodes``, ``n_edges`` directed, ``n_features``, ``n_classes``,
@@ -93,7 +96,7 @@ class Entry:
 
     name: str
     title: str
-    kind: Literal["graph", "images", "text"]
+    kind: Literal["graph", "images", "text", "folder"]
     loader: str
     licence: str
     citation: str
@@ -264,6 +267,15 @@ _MNIST_STRIPS: dict[str, str | list[str]] = {"train-images-idx3-ubyte": [f"mnist
 _MNIST_CITATION = "LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, 1998"
 _MUSAE_CITATION = "Rozemberczki, Allen, Sarkar: Multi-Scale Attributed Node Embedding, J. Complex Networks 2021"
 _G2G_CITATION = "Bojchevski, Guennemann: Deep Gaussian Embedding of Graphs, ICLR 2018"
+
+_CIFAR_FILES = (
+    File("cifar10_batch_0.png", 2_318_456, "0614720d69293a033786d5fe2924c4e9a9b48874f19ca4627c4662a864ee9f2d"),
+    File("cifar10_batch_1.png", 2_326_379, "2927e26ea68602e34a7424826b76b7336ce36b8f6bcc2e9fce0c05568ff6b4c1"),
+    File("cifar10_batch_2.png", 2_312_906, "0b2759e307bb405bb1a6531f8a0f557eaec46d7546050612fdb836f0fa60eae0"),
+    File("cifar10_batch_3.png", 2_328_590, "a4530ff15c83886058a97c352f53f38be07d191de8f410e998e91786b5900a26"),
+    File("cifar10_batch_50.png", 2_315_890, "5cea9e8fb7933540a2236a4bb25c1ed3a8447f345c55ae659143a95a5d8dac5e"),
+    File("cifar10_labels.js", 153_012, "f8e4cced3cb4ac08bc842380ad30f904622d1faea630a0c7e1a18bf29e39d845"),
+)
 
 _BABI: dict[int, tuple[str, tuple[int, str], tuple[int, str]]] = {
     1: (
@@ -695,6 +707,82 @@ _ENTRIES = (
         ),
     ),
     *map(_babi, _BABI),
+    Entry(
+        name="cifar10-5k",
+        title="CIFAR-10, the first 4,000 training and 1,000 test images of 32 x 32 pixels",
+        kind="images",
+        loader="cifar_strips",
+        options={
+            "train": [f"cifar10_batch_{i}.png" for i in range(4)],
+            "test": ["cifar10_batch_50.png"],
+            "labels": "cifar10_labels.js",
+        },
+        licence="none stated; research use with citation",
+        citation="Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+        expect={"n_samples": 5000, "n_features": 3072, "n_classes": 10},
+        files=_CIFAR_FILES,
+        sources=(
+            Source("mirror", "cifar10_subset", {file.name: file.name for file in _CIFAR_FILES}),
+            Source("url", CONVNETJS, {file.name: file.name for file in _CIFAR_FILES}),
+        ),
+    ),
+    Entry(
+        name="wikitext-2-heldout",
+        title="WikiText-2, its validation text for training and its test text for testing, blocks of 50 words",
+        kind="text",
+        loader="token_blocks",
+        options={"train": "valid.txt", "test": "test.txt", "block": 50, "least": 20},
+        licence="CC BY-SA 3.0",
+        citation="Merity, Xiong, Bradbury, Socher: Pointer Sentinel Mixture Models, ICLR 2017",
+        url="https://huggingface.co/datasets/Salesforce/wikitext",
+        expect={"n_samples": 4352 + 4911},
+        files=(
+            File("valid.txt", 1_121_681, "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8"),
+            File("test.txt", 1_256_449, "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0"),
+        ),
+        sources=(
+            Source("mirror", "wikitext2_valid_test", {"valid.txt": "valid.txt", "test.txt": "test.txt"}),
+            Source("url", WIKITEXT_2, {"valid.txt": "valid.txt", "test.txt": "test.txt"}),
+        ),
+    ),
+    Entry(
+        name="wikitext-103",
+        title="WikiText-103, blocks of 256 words",
+        kind="text",
+        loader="token_blocks",
+        options={
+            "train": "wikitext-103/wiki.train.tokens",
+            "test": "wikitext-103/wiki.test.tokens",
+            "block": 256,
+            "least": 100,
+            "archived": "wikitext-103-v1.zip",
+        },
+        licence="CC BY-SA 3.0",
+        citation="Merity, Xiong, Bradbury, Socher: Pointer Sentinel Mixture Models, ICLR 2017",
+        url="https://huggingface.co/datasets/Salesforce/wikitext",
+        expect={"n_samples": -((256 - 103_227_021) // 256) - ((256 - 245_569) // 256)},
+        files=(File("wikitext-103-v1.zip"),),
+        sources=(
+            Source("mirror", "wikitext103", {"wikitext-103-v1.zip": "wikitext-103-v1.zip"}),
+            Source(
+                "url",
+                "https://s3.amazonaws.com/research.metamind.io/wikitext/",
+                {"wikitext-103-v1.zip": "wikitext-103-v1.zip"},
+            ),
+        ),
+    ),
+    Entry(
+        name="imagenet",
+        title="ImageNet-1k (ILSVRC 2012): folders train and val, one folder a class",
+        kind="folder",
+        loader="image_folder",
+        options={"folder": "imagenet"},
+        licence="research only, on request (image-net.org)",
+        citation="Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge, IJCV 2015",
+        url="https://www.image-net.org/download",
+        expect={"n_samples": 1_281_167 + 50_000, "n_classes": 1000},
+    ),
 )
 
 DATASETS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

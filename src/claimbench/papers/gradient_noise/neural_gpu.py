@@ -130,8 +130,7 @@ def sequence_errors(net: NeuralGPU, bits: int, batch: int, repeats: int, generat
 def train(run: Run) -> dict[str, Any]:
     """Train on factors whose length grows with success, up to ``run.h.train_bits``; Adam, gradients clipped to 1."""
     h = run.h
-    with torch.random.fork_rng(devices=[]):  # PyTorch's own initialisation knows only the global stream
-        torch.manual_seed(run.torch_generator("init").initial_seed())
+    with run.torch_stream("init"):
         net = NeuralGPU(h.maps, h.height, h.layers, h.copies).to(run.device)
     generator = run.torch_generator("tasks")
     noises, drops = (

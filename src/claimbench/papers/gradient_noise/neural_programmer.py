@@ -159,8 +159,7 @@ def accuracy(net: NeuralProgrammer, batch: dict[str, torch.Tensor]) -> float:
 def train(run: Run) -> dict[str, Any]:
     """Adam with noise after clipping; a fresh batch a step, tables of up to ``run.h.most_rows`` rows."""
     h = run.h
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.torch_generator("init").initial_seed())
+    with run.torch_stream("init"):
         net = NeuralProgrammer(h.size, h.program_steps).to(run.device)
     tasks = run.torch_generator("tasks")
     noises = torch.Generator(run.device).manual_seed(run.torch_generator("noise").initial_seed())

@@ -158,8 +158,7 @@ def loss(net: NeuralRAM, task: dict[str, torch.Tensor], steps: int) -> tuple[tor
 def train(run: Run) -> dict[str, Any]:
     """Adam with noise after clipping; lists grow with success."""
     h = run.h
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.torch_generator("init").initial_seed())
+    with run.torch_stream("init"):
         net = NeuralRAM(h.integers, h.registers, h.size).to(run.device)
     tasks = run.torch_generator("tasks")
     noises = torch.Generator(run.device).manual_seed(run.torch_generator("noise").initial_seed())

@@ -1,0 +1,1 @@
+"""Guidance: training that aligns a network's layers with those of a guide network."""
