@@ -158,6 +158,7 @@ def _judge(claim: Claim, context: _Context) -> Row:
         row["reason"] = claim.reason or _why_missing(chosen, context)
         return row
     scale = float(context.experiments.get(claim.experiment, {}).get("scale", 1.0))
+    row["reason"] = ""  # the claim's own says why it is not judged
     row["evidence"] = _evidence(claim, found, context)
     used = {cell for part in found for cell in zip(part["method"], part["dataset"], part["setting"], strict=True)}
     row["cells"] = json.dumps(sorted(used), separators=(",", ":"))
