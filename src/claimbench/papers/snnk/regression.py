@@ -1,0 +1,79 @@
+"""Fully bundled networks: fixed random maps and one layer of parameters, whose optimum is a formula (Section 4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from claimbench.papers.snnk.features import gaussian
+
+
+@dataclass
+class Tower:
+    """``depth`` random ReLU maps in a row; a constant is appended before each, which stands for biases.
+
+    Args:
+        projections: of each map (m, width before + 1).
+    """
+
+    projections: list[torch.Tensor]
+
+    @classmethod
+    def draw(cls, inputs: int, m: int, depth: int, generator: torch.Generator) -> Tower:
+        """Maps to ``m`` features each, of inputs that are first scaled to a mean square of 1."""
+        widths = [inputs, *[m] * (depth - 1)]
+        # unit variance whatever the width: features have a mean square of about a half each over m
+        return cls([gaussian(m, width + 1, generator) / math.sqrt(width + 1) for width in widths])
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, m) features of (n, inputs)."""
+        for g in self.projections:
+            ones = torch.ones(len(x), 1, dtype=x.dtype, device=x.device)
+            x = torch.relu(torch.cat([x, ones], 1) @ g.T)
+        return x / math.sqrt(x.shape[1])
+
+
+def ridge_path(z: torch.Tensor, y: torch.Tensor, penalties: list[float]) -> list[torch.Tensor]:
+    """Theta^T (m, targets) of least squares with each penalty on the squared norm, from one decomposition.
+
+    With fewer samples than features the n x n system is solved instead.
+
+    Args:
+        z: (n, m) features.
+        y: (n, targets).
+        penalties: lambda, times the mean diagonal of Z^T Z.
+    """
+    n, m = z.shape
+    dual = n < m
+    values, vectors = torch.linalg.eigh(z @ z.T if dual else z.T @ z)
+    values = values.clamp_min(0)
+    level = float(z.square().sum()) / m
+    right = vectors.T @ (y if dual else z.T @ y)
+    found = []
+    for penalty in penalties:
+        solved = vectors @ (right / (values + penalty * level)[:, None])
+        found.append(z.T @ solved if dual else solved)
+    return found
+
+
+def train(
+    z: torch.Tensor, y: torch.Tensor, epochs: int, batch: int, learning_rate: float, generator: torch.Generator
+) -> torch.Tensor:
+    """The same parameters by Adam on the mean squared error, from zero."""
+    theta = torch.zeros(z.shape[1], y.shape[1], dtype=z.dtype, requires_grad=True)
+    optimizer = torch.optim.Adam([theta], lr=learning_rate)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(z), generator=generator).split(batch):
+            optimizer.zero_grad()
+            (z[rows] @ theta - y[rows]).square().mean().backward()
+            optimizer.step()
+    return theta.detach()
+
+
+def friedman(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Friedman's first function of ten uniform inputs, of which five count, with noise N(0, 1): (n, 10), (n, 1)."""
+    x = torch.rand(n, 10, generator=generator, dtype=torch.float64)
+    y = 10 * torch.sin(math.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+    return x, (y + torch.randn(n, generator=generator, dtype=torch.float64))[:, None]
