@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Features(nn.Module):
-    """Fixed random ReLU maps (a fully bundled network is these and one linear layer)."""
+    """Fixed random ReLU maps at the scale of a hidden layer; a fully bundled network is these and one linear layer."""
 
     def __init__(self, inputs: int, m: int, depth: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -26,7 +27,8 @@ class Features(nn.Module):
         self.depth = depth
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return Tower([getattr(self, f"g{index}") for index in range(self.depth)])(x)
+        found = Tower([getattr(self, f"g{index}") for index in range(self.depth)])(x)
+        return found * math.sqrt(found.shape[1])
 
 
 def classifier(method: str, inputs: int, classes: int, h: Any, generator: torch.Generator) -> nn.Module:

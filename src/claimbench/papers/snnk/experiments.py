@@ -221,7 +221,7 @@ def fit_regression__ridge(run: Run, data: Data | None) -> Artifact:
     from claimbench.papers.snnk.regression import ridge_path
 
     parts = _regression(run, data)
-    return {"theta": _chosen(run, parts["train_x"], parts, ridge_path, lambda x: x)}
+    return {"theta": _chosen(run, parts["train_x"], parts, ridge_path, lambda x: x).numpy()}
 
 
 def fit_regression__closed(run: Run, data: Data | None) -> Artifact:
@@ -230,7 +230,7 @@ def fit_regression__closed(run: Run, data: Data | None) -> Artifact:
 
     parts = _regression(run, data)
     tower = _tower(run, parts["train_x"].shape[1])
-    return {"theta": _chosen(run, tower(parts["train_x"]), parts, ridge_path, tower)}
+    return {"theta": _chosen(run, tower(parts["train_x"]), parts, ridge_path, tower).numpy()}
 
 
 def _chosen(run: Run, z: torch.Tensor, parts: dict[str, torch.Tensor], path: Any, features: Any) -> torch.Tensor:
@@ -254,7 +254,7 @@ def fit_regression__adam(run: Run, data: Data | None) -> Artifact:
     optimum = ridge_path(z, parts["train_y"], [1e-12])[0]
     losses = [float((z @ found - parts["train_y"]).square().mean()) for found in (theta, optimum)]
     run.metric("train/excess", run.finite(losses[0]) - losses[1])
-    return {"theta": theta}
+    return {"theta": theta.numpy()}
 
 
 def fit_regression__mlp(run: Run, data: Data | None) -> Artifact:

@@ -1,0 +1,1 @@
+"""Kolmogorov-Arnold networks whose nodes choose their family of activation functions."""

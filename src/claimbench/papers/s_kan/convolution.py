@@ -1,0 +1,125 @@
+"""Convolutions with KAN edges (S-ConvKAN): basis functions of every pixel, then one ordinary convolution.
+
+That is the same as unfolding patches and applying a KAN layer to them, at a k^2-th of the basis evaluations. The taps
+of an input channel share its choice of family.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate
+
+
+class ConvLayer(nn.Module):
+    """A convolution whose every tap is a learned function.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side.
+        families: the pool.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, families: tuple[str, ...]) -> None:
+        super().__init__()
+        self.families = families
+        fan_in = inputs * kernel**2
+        self.coefficients = nn.Parameter(
+            0.1 / math.sqrt(fan_in) * torch.randn(outputs, inputs, len(families), SIZE, kernel, kernel)
+        )
+        self.base = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        self.logits = nn.Parameter(torch.zeros(inputs, len(families)))
+        self.register_buffer("kept", torch.ones(inputs, len(families), dtype=torch.bool))
+        self.kept: torch.Tensor
+
+    def shares(self) -> torch.Tensor:
+        """a (inputs, families)."""
+        return self.logits.masked_fill(~self.kept, -torch.inf).softmax(-1)
+
+    def _basis(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, inputs, families, 8, height, width)."""
+        return evaluate(self.families, x).permute(0, 1, 4, 5, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights = self.coefficients
+        if len(self.families) > 1:
+            weights = weights * self.shares()[..., None, None, None]
+        basis = self._basis(x)
+        edges = F.conv2d(basis.flatten(1, 3), weights.flatten(1, 3), padding=weights.shape[-1] // 2)
+        return edges + self.base(F.silu(x))
+
+    def keep(self, x: torch.Tensor, count: int) -> None:
+        """Leave each input channel its ``count`` best families, by the mean size of what they contribute."""
+        with torch.no_grad():
+            basis, shares = self._basis(x), self.shares()
+            scores = torch.empty_like(shares)
+            for i in range(len(shares)):
+                for p in range(len(self.families)):
+                    out = F.conv2d(basis[:, i, p], self.coefficients[:, i, p], padding=self.coefficients.shape[-1] // 2)
+                    scores[i, p] = shares[i, p] * out.abs().mean()
+            best = scores.masked_fill(~self.kept, -1.0).topk(count, dim=-1).indices
+            self.kept = torch.zeros_like(self.kept).scatter_(-1, best, True)
+            if count == 1:  # alone a family has the share 1
+                self.coefficients *= shares[..., None, None, None]
+
+    def parameters_kept(self) -> int:
+        """Parameters after pruning."""
+        outputs, inputs, _, _, k, _ = self.coefficients.shape
+        return outputs * inputs * k * k * (SIZE + 1) + outputs
+
+
+class Classifier(nn.Module):
+    """Two convolutions with pooling between and a linear output.
+
+    Args:
+        method: a family, ``s-kan``, or ``cnn`` for ordinary convolutions with ReLU.
+        channels: of the two convolutions.
+        side: of the images.
+        classes: outputs.
+    """
+
+    def __init__(self, method: str, channels: tuple[int, int], side: int, classes: int) -> None:
+        super().__init__()
+        self.plain = method == "cnn"
+        families = FAMILIES if method == "s-kan" else (method,)
+        shapes = [(1, channels[0]), channels]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1) if self.plain else ConvLayer(a, b, 3, families) for a, b in shapes
+        )
+        self.output = nn.Linear(channels[1] * (side // 2) ** 2, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (n, classes) of images (n, 1, side, side) in [-1, 1]."""
+        first, second = self.layers
+        x = first(x)
+        x = F.max_pool2d(torch.relu(x) if self.plain else x, 2)
+        x = second(x)
+        return self.output((torch.relu(x) if self.plain else x).flatten(1))
+
+    def keep(self, x: torch.Tensor, count: int) -> None:
+        """Every input channel's best families; all layers are scored on the function before any is cut."""
+        with torch.no_grad():
+            hidden = F.max_pool2d(self.layers[0](x), 2)
+        self.layers[0].keep(x, count)  # type: ignore[operator]
+        self.layers[1].keep(hidden, count)  # type: ignore[operator]
+
+    def parameters_kept(self) -> int:
+        output = sum(p.numel() for p in self.output.parameters())
+        if self.plain:
+            return output + sum(p.numel() for p in self.layers.parameters())
+        return output + sum(layer.parameters_kept() for layer in self.layers)  # type: ignore[operator, misc]
+
+
+def plain_channels(target: int, first: int, side: int, classes: int) -> tuple[int, int]:
+    """Channels (first, second) of ordinary convolutions with parameters nearest to ``target``."""
+
+    def count(a: int, b: int) -> int:
+        return (9 + 1) * a + (9 * a + 1) * b + (b * (side // 2) ** 2 + 1) * classes
+
+    pairs = [(a, b) for a in range(first, 20 * first, first // 2 or 1) for b in range(a, 2 * a + 1)]
+    return min(pairs, key=lambda pair: (abs(count(*pair) - target), abs(pair[1] - 2 * pair[0])))

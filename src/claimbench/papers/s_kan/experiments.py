@@ -1,0 +1,236 @@
+"""The experiments of the S-KAN paper: what each cell trains (fit) and how it is evaluated (score)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from claimbench.data import Data
+    from claimbench.papers.s_kan.convolution import Classifier
+    from claimbench.papers.s_kan.networks import KAN, MLP
+    from claimbench.run import Run
+
+Artifact = dict[str, Any]
+
+FAMILIES = ("bspline", "fourier", "chebyshev", "rbf", "wavelet")
+MLPS = ("mlp-relu", "mlp-tanh", "mlp-silu", "mlp-sin")
+
+# ---- fitting functions -----------------------------------------------------------------------------------------------
+
+
+def build(runs: list[Run]) -> KAN | MLP:
+    """The networks of runs of one method and one dimension; MLPs have as many parameters as the pruned KAN."""
+    import torch
+
+    from claimbench.papers.s_kan import networks, tasks
+
+    h, method = runs[0].h, runs[0].method
+    d = tasks.TASKS[runs[0].setting["task"]][0]
+    hidden = h.hidden_deep if d >= 4 else h.hidden
+    generators = [run.torch_generator("init") for run in runs]
+    if not method.startswith("mlp-"):
+        return networks.KAN([d, hidden, 1], networks.pool(method), generators)
+    target = networks.KAN([d, hidden, 1], ("rbf",), [torch.Generator()]).parameters_kept()
+    return networks.MLP(networks.mlp_sizes(d, 1, target), method.removeprefix("mlp-"), generators)
+
+
+def fit_functions(run: Run, data: None) -> Artifact:
+    return fit_many_functions([run], [data])[0]
+
+
+def fit_many_functions(runs: list[Run], datas: list[None]) -> list[Artifact]:
+    """Tasks of one dimension are fitted as one stack, all seeds with them; what is kept are outputs for test inputs.
+
+    Test inputs are drawn here, their values only by score. The sabotage fits other values: out of order for ``s-kan``.
+    """
+    import torch
+
+    from claimbench.papers.s_kan import tasks, training
+
+    groups: dict[int, list[int]] = {}
+    for index, run in enumerate(runs):
+        groups.setdefault(tasks.TASKS[run.setting["task"]][0], []).append(index)
+    artifacts: list[Artifact] = [{} for _ in runs]
+    for members in groups.values():
+        chosen = [runs[i] for i in members]
+        net = build(chosen)
+        pairs = [tasks.sample(run.setting["task"], run.h.samples, run.torch_generator("train")) for run in chosen]
+        x, y = torch.stack([a for a, _ in pairs]), torch.stack([b for _, b in pairs])
+        if chosen[0].h.sabotage == "shuffled-values" and chosen[0].method == "s-kan":
+            order = torch.from_numpy(chosen[0].rng("sabotage").permutation(x.shape[1]))
+            y = y[:, order]
+        training.train(chosen, net, x, y)
+        test = torch.stack([_test(run)[0] for run in chosen])
+        with torch.no_grad():
+            predicted = net(test)
+        families = net.chosen() if hasattr(net, "chosen") else []  # type: ignore[operator]
+        for place, index in enumerate(members):
+            artifacts[index] = {"predicted": predicted[place]}
+            artifacts[index] |= {f"chosen_{i}": layer[place] for i, layer in enumerate(families)}
+    return artifacts
+
+
+def _test(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+    from claimbench.papers.s_kan import tasks
+
+    return tasks.sample(run.setting["task"], run.h.samples, run.torch_generator("test"))
+
+
+def _log_rmse(run: Run, artifact: Artifact) -> float:
+    y = _test(run)[1].numpy()
+    return math.log10(float(np.sqrt(np.mean((artifact["predicted"] - y) ** 2))) + 1e-12)
+
+
+def score_functions(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Root mean squared error on fresh inputs, and its logarithm."""
+    value = _log_rmse(run, artifact)
+    return {"test/rmse": 10**value, "test/log10_rmse": value}
+
+
+def fit_ranking(run: Run, data: None) -> Artifact:
+    """Nothing to train: the methods' outputs are those of other cells."""
+    return {}
+
+
+def score_ranking(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Of a group of methods the best error, as an oracle would choose it for this task and seed; for a single method
+    its error, its distance from the best fixed family (``regret``) and its rank among families."""
+    values = {name: _log_rmse(run, given) for name, given in run.inputs.items()}
+    families = [values[name] for name in FAMILIES]
+    if run.method == "best-mlp":
+        own = min(values[name] for name in MLPS)
+    elif run.method == "best-baseline":
+        own = min(value for name, value in values.items() if name != "s-kan")
+    else:
+        own = values[run.method]
+    others = [values[name] for name in (*FAMILIES, "s-kan") if name != run.method]
+    return {
+        "test/log10_rmse": own,
+        "test/regret": own - min(families),
+        "test/rank": 1.0 + sum(value < own for value in others),
+    }
+
+
+# ---- which family is chosen ------------------------------------------------------------------------------------------
+
+
+def fit_selection(run: Run, data: None) -> Artifact:
+    """One layer on sums of edges that all belong to the family named by the setting; the families that nodes choose."""
+    import torch
+
+    from claimbench.papers.s_kan import bases, networks, training
+
+    h, generator = run.h, run.torch_generator("target")
+    x = 2 * torch.rand(h.samples, h.nodes, generator=generator) - 1
+    basis = bases.evaluate((run.setting["made_by"],), x)
+    weights = torch.randn(h.nodes, 1, bases.SIZE, 1, generator=generator)
+    y = torch.einsum("nipk,ipko->no", basis, weights)
+    y = (y - y.mean()) / y.std()
+    net = networks.KAN([h.nodes, 1], networks.pool("s-kan"), [run.torch_generator("init")])
+    training.train([run], net, x[None], y[None])
+    return {"chosen": net.chosen()[0][0]}
+
+
+def score_selection(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Share of nodes that chose the family which made the data."""
+    return {"test/right": float(np.mean(artifact["chosen"] == FAMILIES.index(run.setting["made_by"])))}
+
+
+# ---- the authors' layers ---------------------------------------------------------------------------------------------
+
+
+def fit_parameters(run: Run, data: None) -> Artifact:
+    """Parameters of the layer named by the method, counted, and whether it runs forward and backward."""
+    import torch
+
+    from claimbench.papers.s_kan.authors import LAYERS
+
+    with run.torch_stream("init"):
+        layer = LAYERS[run.method][0](run.h.inputs, run.h.outputs)
+        output = layer(torch.rand(32, run.h.inputs) * 2 - 1)
+    output.square().mean().backward()
+    finite = all(p.grad is not None and bool(p.grad.isfinite().all()) for p in layer.parameters())
+    return {"counted": sum(p.numel() for p in layer.parameters()), "trains": float(finite)}
+
+
+def score_parameters(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Difference of the count from the formula."""
+    from claimbench.papers.s_kan.authors import LAYERS
+
+    expected = LAYERS[run.method][1](run.h.inputs, run.h.outputs)
+    return {"test/difference": float(artifact["counted"] - expected), "test/trains": artifact["trains"]}
+
+
+# ---- images ----------------------------------------------------------------------------------------------------------
+
+
+def _classifier(run: Run, side: int) -> Classifier:
+    from claimbench.papers.s_kan import convolution
+
+    channels = (run.h.channels, 2 * run.h.channels)
+    with run.torch_stream("init"):
+        if run.method == "cnn":
+            target = convolution.Classifier("rbf", channels, side, 10).parameters_kept()
+            channels = convolution.plain_channels(target, run.h.channels, side, 10)
+        return convolution.Classifier(run.method, channels, side, 10)
+
+
+def _images(x: np.ndarray[Any, Any]) -> torch.Tensor:
+    """(n, 1, side, side) in [-1, 1]."""
+    import torch
+
+    return torch.from_numpy(2 * x[:, None].astype(np.float32) / x.max() - 1)
+
+
+def fit_images(run: Run, data: Data) -> Artifact:
+    """Adam on cross-entropy; selection in the same three phases as for functions."""
+    import torch
+
+    from claimbench.papers.s_kan.training import PHASES
+    from claimbench.training import Loop
+
+    h, train = run.h, data.arrays["train_idx"]
+    x, y = _images(data.arrays["x"][train]).to(run.device), torch.from_numpy(data.arrays["y"][train]).to(run.device)
+    net = _classifier(run, x.shape[-1]).to(run.device)
+    per_epoch = len(x) // h.batch
+    total = h.epochs * per_epoch
+    done = 0
+    for number, (share, count) in enumerate(PHASES if run.method == "s-kan" else ((1.0, None),)):
+        steps = round(share * total)
+        optimizer = torch.optim.Adam(net.parameters(), lr=h.learning_rate)
+        state: dict[str, Any] = {"cut": False}
+        loop = Loop(run, f"phase {number}", steps, net=net, adam=optimizer, state=state)
+        if count is not None and not state["cut"]:
+            net.keep(x[: h.scored], count)
+            state["cut"] = True
+        for step in loop:
+            epoch, place = divmod(done + step, per_epoch)
+            order = run.rng(f"order {epoch}").permutation(len(x))
+            rows = torch.from_numpy(order[place * h.batch : (place + 1) * h.batch])
+            for group in optimizer.param_groups:
+                group["lr"] = h.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+            loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if (step + 1) % h.log_every == 0:
+                run.curve("train/loss", done + step + 1, run.finite(float(loss.detach())))
+        done += steps
+    run.count(n_params=net.parameters_kept(), steps=total)
+    return {f"net/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
+
+
+def score_images(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    import torch
+
+    x = _images(data.arrays["test_x"])
+    net = _classifier(run, x.shape[-1])
+    net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
+    with torch.no_grad():
+        predicted = torch.cat([net(part).argmax(1) for part in x.split(500)]).numpy()
+    return {"test/accuracy": float((predicted == data.arrays["test_y"]).mean())}

@@ -1,0 +1,323 @@
+"""Bases against libraries, stacks against single networks, selection, convolutions against unfolding, the verdicts' teeth."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from claimbench import runner, steps
+from claimbench.papers.s_kan import authors, bases, convolution, experiments, networks, tasks, training
+from claimbench.plan import make_plan
+from claimbench.run import Checkpoint, Run
+from claimbench.spec import load_config
+
+HYPER = {
+    "samples": 60, "hidden": 3, "hidden_deep": 4, "steps": 10, "learning_rate": 1e-2, "log_every": 2, "sabotage": "none",
+}  # fmt: skip
+
+
+def function_run(method: str = "s-kan", task: str = "product", seed: int = 0, **hyper: Any) -> Run:
+    return Run("s-kan", "functions", method, "none", {"task": task}, seed, "smoke", {**HYPER, **hyper})
+
+
+# ---- bases -----------------------------------------------------------------------------------------------------------
+
+
+def test_splines_are_scipys() -> None:
+    from scipy.interpolate import BSpline
+
+    x = torch.linspace(-2.5, 2.5, 301, dtype=torch.float64)
+    knots = -1 + 0.4 * np.arange(-3, 9)
+    found = bases.bspline(x).numpy()
+    for k in range(8):
+        expected = BSpline.basis_element(knots[k : k + 5], extrapolate=False)(x.numpy())
+        np.testing.assert_allclose(found[:, k], np.nan_to_num(expected), atol=1e-12)
+    inside = x.abs() <= 1
+    np.testing.assert_allclose(found[inside].sum(1), 1, atol=1e-12)
+
+
+def test_polynomials_and_waves() -> None:
+    from scipy.special import eval_chebyt
+
+    x = torch.linspace(-1, 1, 41, dtype=torch.float64)
+    for k in range(8):
+        np.testing.assert_allclose(bases.chebyshev(x)[:, k], eval_chebyt(k, x.numpy()), atol=1e-10)
+    torch.testing.assert_close(bases.chebyshev(x + 5)[:, 3], torch.ones_like(x), msg="clamped")
+    for k in range(1, 5):
+        torch.testing.assert_close(bases.fourier(x)[:, k - 1], torch.sin(k * torch.pi * x))
+        torch.testing.assert_close(bases.fourier(x)[:, k + 3], torch.cos(k * torch.pi * x))
+
+
+def test_bumps() -> None:
+    centres = torch.linspace(-1, 1, 8, dtype=torch.float64)
+    torch.testing.assert_close(torch.diagonal(bases.rbf(centres)), torch.ones(8, dtype=torch.float64))
+    peak = -2 / (3**0.5 * np.pi**0.25)
+    torch.testing.assert_close(torch.diagonal(bases.wavelet(centres)), torch.full((8,), peak, dtype=torch.float64))
+    grid = torch.linspace(-40, 40, 200_001, dtype=torch.float64)
+    assert float(bases.wavelet(grid).sum(0).abs().max()) * 4e-4 < 1e-8, "a wavelet has no mean"
+
+
+def test_all_families_have_one_size() -> None:
+    x = torch.rand(3, 4) * 4 - 2
+    found = bases.evaluate(bases.FAMILIES, x)
+    assert found.shape == (3, 4, 5, 8)
+    assert bool(found.isfinite().all())
+
+
+# ---- networks --------------------------------------------------------------------------------------------------------
+
+
+def by_hand(layer: networks.Layer, index: int, x: torch.Tensor) -> torch.Tensor:
+    out = layer.bias[index].expand(len(x), -1).clone()
+    shares = layer.shares()[index]
+    for i, (p, family) in itertools.product(range(x.shape[1]), enumerate(layer.families)):
+        basis = bases.evaluate((family,), x[:, i])[:, 0]
+        out = out + shares[i, p] * basis @ layer.coefficients[index, i, p]
+    return out + F.silu(x) @ layer.base[index]
+
+
+def test_a_layer_is_its_definition() -> None:
+    generators = [torch.Generator().manual_seed(s) for s in (0, 1)]
+    layer = networks.Layer(3, 4, bases.FAMILIES, generators)
+    with torch.no_grad():
+        layer.logits += torch.randn(layer.logits.shape, generator=generators[0])
+        layer.bias += 0.3
+    x = torch.rand(2, 7, 3, generator=generators[0]) * 2 - 1
+    for index in range(2):
+        torch.testing.assert_close(layer(x)[index], by_hand(layer, index, x[index]), rtol=1e-4, atol=1e-5)
+
+
+def test_pruning_leaves_one_family_a_node_with_its_function() -> None:
+    generators = [torch.Generator().manual_seed(s) for s in (0, 1)]
+    net = networks.KAN([2, 3, 1], bases.FAMILIES, generators)
+    x = torch.rand(2, 50, 2, generator=generators[0]) * 2 - 1
+    scores = [layer.scores(x if i == 0 else net.layers[0](x)) for i, layer in enumerate(net.layers)]
+    kept_before = [by.topk(2, -1).indices for by in scores]
+    net.keep(x, 2)
+    for layer, best in zip(net.layers, kept_before, strict=True):
+        assert bool((layer.kept.sum(-1) == 2).all())
+        assert bool(layer.kept.gather(-1, best).all())
+    shares = [layer.shares() for layer in net.layers]
+    coefficients = [layer.coefficients.detach().clone() for layer in net.layers]
+    net.keep(x, 1)
+    for layer, share, before, chosen in zip(net.layers, shares, coefficients, net.chosen(), strict=True):
+        assert bool((layer.kept.sum(-1) == 1).all())
+        torch.testing.assert_close(layer.shares().gather(-1, chosen[..., None]), torch.ones(*chosen.shape, 1))
+        # what the node's remaining family gave before the cut it still gives
+        now = layer.coefficients.gather(2, chosen[..., None, None, None].expand(-1, -1, 1, *before.shape[3:]))
+        was = (share[..., None, None] * before).gather(
+            2, chosen[..., None, None, None].expand(-1, -1, 1, *before.shape[3:])
+        )
+        torch.testing.assert_close(now, was)
+    assert net.parameters_kept() == 2 * 3 * 9 + 3 + 3 * 9 + 1
+
+
+def test_networks_of_a_stack_are_independent() -> None:
+    """Tasks of one dimension and all seeds together give what each gives alone."""
+    for method in ("s-kan", "rbf", "mlp-tanh"):
+        runs = [function_run(method, task, seed) for task in ("product", "deep", "kinks") for seed in (0, 1)]
+        together = experiments.fit_many_functions(runs, [None] * len(runs))
+        for index in (1, 2, 5):
+            alone = function_run(method, runs[index].setting["task"], runs[index].seed)
+            found = experiments.fit_functions(alone, None)
+            torch.testing.assert_close(together[index]["predicted"], found["predicted"], rtol=1e-3, atol=1e-4)
+            assert runs[index].counts == alone.counts
+
+
+def test_mlps_have_the_parameters_of_the_pruned_network() -> None:
+    for task in ("bessel", "product", "deep"):
+        kan, mlp = (experiments.build([function_run(m, task, hidden=5, hidden_deep=8)]) for m in ("rbf", "mlp-relu"))
+        assert abs(mlp.parameters_kept() / kan.parameters_kept() - 1) < 0.05
+        assert mlp.parameters_kept() == sum(p[0].numel() for p in mlp.parameters())
+
+
+def test_a_killed_selection_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = experiments.fit_functions(whole := function_run(steps=20), None)
+    for stop in (3, 6, 15):  # one in each phase
+        folder = tmp_path / str(stop)
+        broken, calls = function_run(steps=20), itertools.count()
+        broken.checkpoint = Checkpoint(folder, every_s=0)
+
+        def alive(calls: Any = calls, stop: int = stop) -> None:
+            if next(calls) == stop:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(broken, "alive", alive)
+        with pytest.raises(KeyboardInterrupt):
+            experiments.fit_functions(broken, None)
+        again = function_run(steps=20)
+        again.checkpoint = Checkpoint(folder, every_s=0)
+        found = experiments.fit_functions(again, None)
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=0, atol=0)
+        assert again.curves == whole.curves
+
+
+def test_phases_are_of_the_right_length() -> None:
+    assert sum(share for share, _ in training.PHASES) == pytest.approx(1)
+    run = function_run(steps=50, log_every=1)
+    experiments.fit_functions(run, None)
+    assert [step for step, _ in run.curves["train/rmse"]] == list(range(1, 51))
+
+
+# ---- tasks and scores ------------------------------------------------------------------------------------------------
+
+
+def test_the_seven_functions() -> None:
+    x = torch.tensor([[0.3, -0.5, 0.2, 0.9]])
+    values = {name: float(function(x[:, :d])) for name, (d, function) in tasks.TASKS.items()}
+    assert values == pytest.approx(
+        {
+            "bessel": 0.150645257,
+            "composition": np.exp(np.sin(np.pi * 0.3) + 0.25),
+            "product": -0.15,
+            "deep": np.exp((np.sin(np.pi * 0.34) + np.sin(np.pi * 0.85)) / 2),
+            "jumps": 1.0,
+            "kinks": 0.05,
+            "frequencies": sum(np.sin(2 * np.pi * k * 0.3) / k for k in (1, 3, 7, 12)),
+        },
+        abs=1e-5,
+    )
+    x, y = tasks.sample("deep", 500, torch.Generator().manual_seed(0))
+    assert x.shape == (500, 4)
+    assert y.shape == (500, 1)
+    assert -1 <= float(x.min()) < -0.95 < 0.95 < float(x.max()) <= 1
+
+
+def test_ranks_and_regrets() -> None:
+    names = (*experiments.FAMILIES, "s-kan", *experiments.MLPS)
+    errors = dict(zip(names, (0.1, 0.01, 1.0, 0.5, 0.2, 0.05, 0.001, 2.0, 3.0, 4.0), strict=True))
+
+    def run(method: str) -> dict[str, float]:
+        own = Run("s-kan", "ranking", method, "none", {"task": "product"}, 0, "smoke", {"samples": 50})
+        y = experiments._test(own)[1].numpy()
+        own.inputs = {name: {"predicted": y + value} for name, value in errors.items()}
+        return experiments.score_ranking(own, {}, None)
+
+    assert run("s-kan") == pytest.approx(
+        {"test/log10_rmse": np.log10(0.05), "test/regret": np.log10(5), "test/rank": 2.0}, abs=1e-4
+    )
+    assert run("best-mlp")["test/log10_rmse"] == pytest.approx(-3, abs=1e-4)
+    assert run("best-baseline")["test/log10_rmse"] == pytest.approx(-3, abs=1e-4)
+    assert run("fourier")["test/regret"] == pytest.approx(0, abs=1e-4)
+    assert run("chebyshev")["test/rank"] == 6.0
+
+
+def test_nodes_can_find_a_family() -> None:
+    hyper = {**HYPER, "nodes": 3, "samples": 400, "steps": 150}
+    run = Run("s-kan", "selection", "s-kan", "none", {"made_by": "fourier"}, 0, "smoke", hyper)
+    found = experiments.score_selection(run, {"chosen": experiments.fit_selection(run, None)["chosen"].numpy()}, None)
+    assert found["test/right"] == 1.0
+
+
+# ---- the authors' layers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", authors.LAYERS)
+@pytest.mark.parametrize("shape", [(7, 11), (3, 2)])
+def test_parameters_of_the_authors_layers(name: str, shape: tuple[int, int]) -> None:
+    make, formula = authors.LAYERS[name]
+    layer = make(*shape)
+    assert sum(p.numel() for p in layer.parameters()) == formula(*shape)
+    assert layer(torch.rand(5, shape[0]) * 2 - 1).shape == (5, shape[1])
+
+
+def test_jacobi_polynomials_are_scipys() -> None:
+    from scipy.special import eval_jacobi
+
+    z = torch.linspace(-1, 1, 21, dtype=torch.float64)
+    for k in range(5):
+        np.testing.assert_allclose(authors.jacobi(z, 4)[:, k], eval_jacobi(k, 1, 1, z.numpy()), atol=1e-10)
+
+
+# ---- convolutions ----------------------------------------------------------------------------------------------------
+
+
+def test_basis_then_convolution_is_unfolding_then_a_layer() -> None:
+    """Every patch as a row of a KAN layer; padding adds no basis functions, so only the inside is compared."""
+    torch.manual_seed(0)
+    conv = convolution.ConvLayer(2, 3, 3, ("rbf", "chebyshev"))
+    with torch.no_grad():
+        conv.logits += torch.randn(conv.logits.shape)
+    x = torch.rand(2, 2, 6, 6) * 2 - 1
+    found = conv(x)[:, :, 1:-1, 1:-1]
+    rows = F.unfold(x, 3).transpose(1, 2).reshape(-1, 18)  # channel first, then the nine taps
+    layer = networks.Layer(18, 3, ("rbf", "chebyshev"), [torch.Generator()])
+    with torch.no_grad():
+        weights = conv.coefficients.permute(1, 4, 5, 2, 3, 0).reshape(18, 2, 8, 3)
+        layer.coefficients.copy_(weights[None])
+        layer.base.copy_(conv.base.weight.permute(1, 2, 3, 0).reshape(1, 18, 3))
+        layer.bias.copy_(conv.base.bias[None, None])  # type: ignore[index]
+        layer.logits.copy_(conv.logits.repeat_interleave(9, 0)[None])
+    expected = layer(rows[None])[0].view(2, 4, 4, 3).permute(0, 3, 1, 2)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_parameters_of_the_classifiers() -> None:
+    for method in ("bspline", "s-kan"):
+        net = convolution.Classifier(method, (8, 16), 8, 10)
+        assert net.parameters_kept() == (9 * 9 * 8 + 8) + (9 * 8 * 9 * 16 + 16) + (16 * 16 * 10 + 10)
+    channels = convolution.plain_channels(13_690, 8, 8, 10)
+    plain = convolution.Classifier("cnn", channels, 8, 10)
+    assert abs(plain.parameters_kept() / 13_690 - 1) < 0.02
+    # the example of the authors: two B-spline convolutions of 5 x 5 have 10 * 25 * 10 + 10 * 250 * 20 parameters
+    assert sum(authors.LAYERS["b-spline"][1](i * 25, o) for i, o in ((1, 10), (10, 20))) == 52_500
+
+
+def test_channels_choose_in_convolutions() -> None:
+    from claimbench.data import Data
+
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 80)
+    x = np.zeros((80, 8, 8), np.uint8)
+    for i, label in enumerate(y):
+        x[i, 2 * label : 2 * label + 2] = 16
+    x += rng.integers(0, 3, x.shape, dtype=np.uint8)
+    arrays = {"x": x, "y": y, "train_idx": np.arange(60), "val_idx": np.arange(0), "test_x": x[60:], "test_y": y[60:]}
+    hyper = {"channels": 2, "epochs": 15, "batch": 20, "learning_rate": 1e-2, "scored": 20, "log_every": 5}
+    for method in ("s-kan", "fourier", "cnn"):
+        run = Run("s-kan", "images", method, "toy", {}, 0, "smoke", dict(hyper))
+        artifact = experiments.fit_images(run, Data("toy", arrays, {}))
+        assert experiments.score_images(run, artifact, Data("toy", arrays, {}))["test/accuracy"] > 0.7
+        if method == "s-kan":
+            assert bool((artifact["net/layers.1.kept"].sum(1) == 1).all())
+
+
+# ---- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def test_values_out_of_order_turn_the_headline(tmp_path: Path) -> None:
+    from claimbench.collect import collect
+
+    verdicts = {}
+    for sabotage in ("none", "shuffled-values"):
+        functions = {"steps": 150, "samples": 300, "sabotage": sabotage}
+        values = {
+            "tier": "laptop",
+            "bundle_s": 1e6,
+            "papers": ["s-kan"],
+            "experiments": {"s-kan": ["functions", "ranking"]},
+            "results_dir": str(tmp_path / sabotage),
+            "overrides": {"s-kan": {"functions": {"hyper": functions}, "ranking": {"hyper": {"samples": 300}}}},
+        }
+        plan = make_plan(load_config(None, values))
+        executor = runner.Runner(plan)
+        for name in ("functions", "ranking"):
+            whole = plan.jobs[f"s-kan.{name}"]
+            wanted = ("bessel", "composition", "product")
+            job = dataclasses.replace(
+                whole, runs=tuple(run for run in whole.runs if run.cell.setting["task"] in wanted)
+            )
+            executor.fit(job)
+            executor.score(job)
+        collect(plan, "s-kan")
+        verdicts[sabotage] = next(r["verdict"] for r in steps.judge(plan, "s-kan") if r["claim_id"] == "C2")
+    assert verdicts["none"] == "reproduced"
+    assert verdicts["shuffled-values"] == "contradicted"
