@@ -1,0 +1,156 @@
+"""Gaussian processes: sampling, the exact predictive density, and inference of hyper-parameters (Sections 5.1 and 5.2).
+
+Everything is batched over datasets and in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+LENGTH_SCALE, NOISE = 0.6, 1e-4
+#: hyper-priors: Gamma(shape, rate) of length scale and output scale; the noise's underflows to its floor
+LENGTH_PRIOR, SCALE_PRIOR = (3.0, 6.0), (2.0, 0.15)
+#: what targets are divided by: the standard deviation of the marginal
+MIXTURE_DEVIATION = math.sqrt(SCALE_PRIOR[0] / SCALE_PRIOR[1] + NOISE)
+
+
+def rbf(a: torch.Tensor, b: torch.Tensor, length: torch.Tensor | float) -> torch.Tensor:
+    """exp(-|a - b|^2 / (2 length^2)), (..., n, m) of points (..., n, d) and (..., m, d)."""
+    return torch.exp(-torch.cdist(a, b).square() / (2 * length**2))
+
+
+def matern(a: torch.Tensor, b: torch.Tensor, length: torch.Tensor | float) -> torch.Tensor:
+    """Matern kernel of smoothness 5/2."""
+    r = math.sqrt(5) * torch.cdist(a, b) / length
+    return (1 + r + r.square() / 3) * torch.exp(-r)
+
+
+def normal_log_density(y: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    return -0.5 * (math.log(2 * math.pi) + variance.log() + (y - mean).square() / variance)
+
+
+def draw(kernel: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Noisy values (..., n) of processes with these kernels (..., n, n)."""
+    eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype)
+    root = torch.linalg.cholesky(kernel + NOISE * eye)
+    z = torch.randn(kernel.shape[:-1], generator=generator, dtype=kernel.dtype)
+    return (root @ z[..., None])[..., 0]
+
+
+def fixed(datasets: int, points: int, d: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Datasets of the process with fixed hyper-parameters: inputs (datasets, points, d) in [0, 1], values (datasets,
+    points)."""
+    x = torch.rand(datasets, points, d, generator=generator, dtype=torch.float64)
+    return x, draw(rbf(x, x, LENGTH_SCALE), generator)
+
+
+def gamma(shape: float, rate: float, size: int, generator: torch.Generator) -> torch.Tensor:
+    """(size,) draws of a Gamma distribution with an integer shape: a sum of exponentials."""
+    uniform = torch.rand(size, int(shape), generator=generator, dtype=torch.float64).clamp_min(1e-300)
+    return -uniform.log().sum(1) / rate
+
+
+def mixture(datasets: int, points: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """One-dimensional datasets with drawn length and output scales; values are not standardised."""
+    length = gamma(*LENGTH_PRIOR, datasets, generator)[:, None, None]
+    scale = gamma(*SCALE_PRIOR, datasets, generator)[:, None, None]
+    x = torch.rand(datasets, points, 1, generator=generator, dtype=torch.float64)
+    return x, draw(scale * matern(x, x, length), generator)
+
+
+def exact(x: torch.Tensor, y: torch.Tensor, kernel: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predictive mean and variance (...) of a noisy last point, given all points before it.
+
+    Args:
+        x: (..., n + 1, d); the last point is the query.
+        y: (..., n).
+        kernel: maps two sets of points to their covariances.
+    """
+    n = y.shape[-1]
+    prior = kernel(x[..., n:, :], x[..., n:, :])[..., 0, 0] + NOISE
+    if n == 0:
+        return torch.zeros_like(prior), prior
+    known = kernel(x[..., :n, :], x[..., :n, :]) + NOISE * torch.eye(n, dtype=x.dtype)
+    cross = kernel(x[..., :n, :], x[..., n:, :])
+    root = torch.linalg.cholesky(known)
+    solved = torch.linalg.solve_triangular(root, cross, upper=False)
+    white = torch.linalg.solve_triangular(root, y[..., None], upper=False)
+    mean = (solved * white).sum((-2, -1))
+    return mean, (prior - solved.square().sum((-2, -1))).clamp_min(NOISE)
+
+
+def log_posterior(logs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Log of likelihood times hyper-prior (...) at (log length, log scale) (..., 2), as densities of the two scales.
+
+    Args:
+        logs: (..., 2).
+        x: (n, 1).
+        y: (n,).
+    """
+    length, scale = logs[..., 0].exp(), logs[..., 1].exp()
+    n = len(y)
+    kernel = scale[..., None, None] * matern(x, x, length[..., None, None])
+    root = torch.linalg.cholesky(kernel + NOISE * torch.eye(n, dtype=x.dtype))
+    white = torch.linalg.solve_triangular(root, y[:, None].expand(*root.shape[:-2], n, 1), upper=False)[..., 0]
+    likelihood = -0.5 * white.square().sum(-1) - root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    found = likelihood - 0.5 * n * math.log(2 * math.pi)
+    for value, (shape, rate) in ((length, LENGTH_PRIOR), (scale, SCALE_PRIOR)):
+        found = found + (shape - 1) * value.log() - rate * value + shape * math.log(rate) - math.lgamma(shape)
+    return found
+
+
+def maximum(x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
+    """(log length, log scale) of the largest posterior density (MLE-II with hyper-priors): L-BFGS, three starts."""
+    from scipy.optimize import minimize
+
+    def loss(logs: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        at = torch.tensor(logs, dtype=torch.float64, requires_grad=True)
+        value = -log_posterior(at, x, y)
+        value.backward()
+        assert at.grad is not None
+        return float(value.detach()), at.grad.numpy()
+
+    bounds = [(-7.0, 3.0), (-5.0, 7.0)]
+    starts = [(math.log(length), math.log(10.0)) for length in (0.05, 0.3, 1.0)]
+    found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
+    return np.asarray(min(found, key=lambda result: result.fun).x)
+
+
+def by_quadrature(x: torch.Tensor, y: torch.Tensor, target: torch.Tensor, best: Any, points: int = 40) -> torch.Tensor:
+    """Log of the exact predictive density at the last point, hyper-parameters integrated out on a grid in log space.
+
+    The grid reaches four posterior standard deviations around the mode, or the whole prior where that is narrower.
+
+    Args:
+        x: (n + 1, 1).
+        y: (n,).
+        target: value at the query.
+        best: the mode, as :func:`maximum` finds it.
+        points: of the grid in each direction.
+    """
+    n = len(y)
+    low, high = torch.tensor([-4.5, -3.5], dtype=torch.float64), torch.tensor([1.5, 5.0], dtype=torch.float64)
+
+    def on(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        axes = [torch.linspace(float(a), float(b), points, dtype=torch.float64) for a, b in zip(low, high, strict=True)]
+        logs = torch.cartesian_prod(*axes)
+        # a density of the logarithms: times length and scale
+        return logs, log_posterior(logs, x[:n], y) + logs.sum(1)
+
+    for _ in range(3):  # each grid is laid over what the one before found
+        logs, weight = on(low, high)
+        p = weight.softmax(0)[:, None]
+        mean = (p * logs).sum(0)
+        spread = (p * (logs - mean).square()).sum(0).sqrt()
+        cell = (high - low) / (points - 1)
+        reach = 5 * torch.maximum(spread, cell)
+        low, high = torch.maximum(mean - reach, low), torch.minimum(mean + reach, high)
+    logs, weight = on(low, high)
+    length, scale = logs[:, 0].exp()[:, None, None], logs[:, 1].exp()[:, None, None]
+    many = x.expand(len(logs), -1, -1)
+    mean, variance = exact(many, y.expand(len(logs), -1), lambda a, b: scale * matern(a, b, length))
+    return torch.logsumexp(weight.log_softmax(0) + normal_log_density(target, mean, variance), 0)

@@ -1,0 +1,98 @@
+"""Fitting a transformer to a prior: datasets are drawn as they are needed (Section 3, Algorithm 1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from claimbench.nn.prior_fitted import PriorFittedTransformer, labelled_size, schedule
+from claimbench.nn.riemann import Riemann, equal_mass_borders
+from claimbench.papers.pfn import gaussian_process as gp
+from claimbench.training import Loop
+
+if TYPE_CHECKING:
+    from claimbench.run import Run
+
+
+def draw(prior: str, datasets: int, h: Any, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Datasets of a prior, standardised: inputs (datasets, points, d) float32, values (datasets, points) float32."""
+    if prior == "fixed":
+        x, y = gp.fixed(datasets, h.points, h.d, generator)
+    else:
+        x, y = gp.mixture(datasets, h.points, generator)
+        y = y / gp.MIXTURE_DEVIATION
+    return x.float(), y.float()
+
+
+def build(run: Run, head: str) -> nn.Module:
+    """The network for a head: ``riemann`` (buckets) or ``gaussian`` (mean and log variance)."""
+    h = run.h
+    outputs = 2 if head == "gaussian" else h.buckets
+    positions = h.points if run.method == "positional" else 0
+    with run.torch_stream("init"):
+        return PriorFittedTransformer(h.d, outputs, h.width, h.layers, h.heads, h.inner, positions=positions)
+
+
+def log_density(head: str, borders: torch.Tensor, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(...) of the outputs (..., outputs of the network) at ``y`` (...)."""
+    if head == "gaussian":
+        return gp.normal_log_density(y, outputs[..., 0], outputs[..., 1].exp() + 1e-6)
+    return Riemann(borders).log_density(outputs, y)
+
+
+def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Adam with warm-up and cosine, gradients clipped to 1; each step draws a batch and one number of labelled points.
+
+    Returns:
+        The parameters, and the ``borders`` of the buckets.
+    """
+    h, device = run.h, run.device
+    tasks = run.torch_generator("tasks")
+    _, sample = draw(prior, h.border_datasets, h, run.torch_generator("borders"))
+    borders = equal_mass_borders(sample, h.buckets).to(device)
+    h.buckets = len(borders) - 1  # equal borders are one
+    run.hyper["buckets"] = h.buckets
+    net = build(run, head).to(device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=h.learning_rate, fused=True)
+    for step in Loop(run, "train", h.steps, net=net, adam=optimizer, tasks=tasks):
+        x, y = (part.to(device) for part in draw(prior, h.batch, h, tasks))
+        if h.sabotage == "drifting-prior" and step >= 31:
+            y = y + 2.0
+        n = labelled_size(min(h.largest + 1, h.points), tasks)
+        outputs = net(x, y[:, :n])
+        loss = -log_density(head, borders, outputs, y[:, n:]).mean()
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(step, h.steps, h.learning_rate)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        if (step + 1) % h.log_every == 0 or step + 1 == h.steps:
+            run.curve("train/loss", step + 1, run.finite(float(loss.detach())))
+    run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps)
+    found = {f"net/{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+    return found | {"borders": borders.cpu().numpy()}
+
+
+def load(run: Run, artifact: dict[str, Any], head: str) -> tuple[nn.Module, torch.Tensor]:
+    """The network of an artifact, and its borders."""
+    borders = torch.from_numpy(np.array(artifact["borders"]))
+    run.hyper["buckets"] = len(borders) - 1
+    net = build(run, head)
+    net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
+    return net.eval(), borders
+
+
+def predictive(net: nn.Module, head: str, borders: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Log density (datasets,) of the last point, given all before it: ``x`` (datasets, n + 1, d), ``y`` (datasets,
+    n + 1)."""
+    n = y.shape[1] - 1
+    with torch.no_grad():
+        parts = [
+            log_density(head, borders, net(a, b[:, :n])[:, 0], b[:, n])
+            for a, b in zip(x.split(500), y.split(500), strict=True)
+        ]
+    return torch.cat(parts)

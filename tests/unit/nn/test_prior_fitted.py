@@ -1,0 +1,70 @@
+"""What attends to what, and the shares of labelled sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from claimbench.nn.prior_fitted import Block, PriorFittedTransformer, labelled_size, schedule
+
+
+def network(**options: int) -> PriorFittedTransformer:
+    torch.manual_seed(0)
+    net = PriorFittedTransformer(3, 5, 16, 2, 4, 32, **options)
+    for block in net.blocks:  # away from the identity
+        for layer in (block.out, block.down):
+            nn.init.normal_(layer.weight, std=0.3)  # type: ignore[union-attr, arg-type]
+    return net.eval().requires_grad_(False)
+
+
+def test_queries_see_labelled_points_and_themselves() -> None:
+    net, x, y = network(), torch.randn(2, 9, 3), torch.randn(2, 6)
+    whole = net(x, y)
+    torch.testing.assert_close(net(x[:, :7], y)[:, 0], whole[:, 0], msg="other queries have no influence")
+    order = torch.randperm(6)
+    shuffled = torch.cat([x[:, :6][:, order], x[:, 6:]], 1)
+    torch.testing.assert_close(net(shuffled, y[:, order]), whole, msg="the order of labelled points has none")
+    changed = y.clone()
+    changed[:, 2] += 1
+    assert float((net(x, changed) - whole).abs().min(2).values.max()) > 0
+    assert net(x, y[:, :0]).shape == (2, 9, 5), "no labelled point at all"
+    positional = network(positions=9)
+    assert float((positional(shuffled, y[:, order]) - positional(x, y)).abs().max()) > 1e-3
+
+
+def test_the_attention_is_that_of_a_mask() -> None:
+    torch.manual_seed(1)
+    block, x, n = Block(8, 2, 16, 0.0), torch.randn(3, 7, 8), 4
+    nn.init.normal_(block.out.weight)
+    theirs = nn.MultiheadAttention(8, 2, batch_first=True)
+    theirs.in_proj_weight.data, theirs.in_proj_bias.data = block.qkv.weight.data, block.qkv.bias.data
+    theirs.out_proj.weight.data, theirs.out_proj.bias.data = block.out.weight.data, block.out.bias.data
+    hidden = torch.ones(7, 7, dtype=torch.bool)
+    hidden[:, :n] = False
+    hidden[range(n, 7), range(n, 7)] = False
+    expected = block.norms[0](x + theirs(x, x, x, attn_mask=hidden, need_weights=False)[0])
+    expected = block.norms[1](expected + block.down(torch.nn.functional.gelu(block.up(expected))))
+    torch.testing.assert_close(block(x, n), expected)
+
+
+def test_it_starts_without_looking_at_the_labels() -> None:
+    torch.manual_seed(0)
+    net = PriorFittedTransformer(3, 5, 16, 2, 4, 32)
+    x = torch.randn(2, 5, 3)
+    torch.testing.assert_close(net(x, torch.zeros(2, 3)), net(x, torch.randn(2, 3)))
+
+
+def test_labelled_sizes_give_every_size_as_many_queries() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.tensor([labelled_size(8, generator) for _ in range(40_000)])
+    queries = torch.bincount(drawn, minlength=8) * (8 - torch.arange(8))
+    assert float(queries.float().std() / queries.float().mean()) < 0.05
+
+
+def test_the_schedule() -> None:
+    rates = [schedule(step, 100, 2.0) for step in range(100)]
+    assert max(rates) == pytest.approx(2.0)
+    assert rates.index(max(rates)) in (24, 25)
+    assert rates[0] == pytest.approx(2.0 / 25)
+    assert rates[-1] < 0.01
