@@ -21,7 +21,7 @@ from claimbench.spec import load_config
 HYPER = {
     "width": 8, "layers": 2, "heads": 2, "inner": 16, "buckets": 12, "border_datasets": 200, "batch": 8, "steps": 6,
     "learning_rate": 1e-2, "log_every": 2, "points": 8, "largest": 5, "d": 2, "tested": 40, "sizes": [1, 3, 5],
-    "small": 3, "sabotage": "none",
+    "small": 3, "sabotage": "none", "dropout": 0.0,
 }  # fmt: skip
 
 

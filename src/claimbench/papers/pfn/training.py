@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from claimbench.nn.prior_fitted import PriorFittedTransformer, labelled_size, schedule
 from claimbench.nn.riemann import Riemann, equal_mass_borders
+from claimbench.papers.pfn import bayesian_networks, tabular_priors
 from claimbench.papers.pfn import gaussian_process as gp
 from claimbench.training import Loop
 
@@ -18,26 +21,42 @@ if TYPE_CHECKING:
 
 
 def draw(prior: str, datasets: int, h: Any, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Datasets of a prior, standardised: inputs (datasets, points, d) float32, values (datasets, points) float32."""
+    """Datasets of a prior, standardised: inputs (datasets, points, d) float32, values or labels (datasets, points)
+    float32."""
     if prior == "fixed":
         x, y = gp.fixed(datasets, h.points, h.d, generator)
-    else:
+    elif prior == "mixture":
         x, y = gp.mixture(datasets, h.points, generator)
         y = y / gp.MIXTURE_DEVIATION
+    elif prior == "networks":
+        x, y = tabular_priors.networks(datasets, h.points, h.d, generator)
+    elif prior == "processes":
+        x, y = tabular_priors.processes(datasets, h.points, h.d, generator)
+    else:
+        x, y = bayesian_networks.draw(datasets, h.points, h.d, h.hidden, h.activation, generator)
     return x.float(), y.float()
 
 
+def labelled(prior: str, h: Any, generator: torch.Generator) -> int:
+    """Number of labelled points of a batch: uniform from 1 for the tables' priors, else weighted by the queries."""
+    if prior in ("networks", "processes"):
+        return int(torch.randint(1, h.largest + 1, (1,), generator=generator))
+    return labelled_size(min(h.largest + 1, h.points), generator)
+
+
 def build(run: Run, head: str) -> nn.Module:
-    """The network for a head: ``riemann`` (buckets) or ``gaussian`` (mean and log variance)."""
+    """The network for a head: ``riemann`` (buckets), ``gaussian`` (mean, log variance) or ``binary`` (log odds)."""
     h = run.h
-    outputs = 2 if head == "gaussian" else h.buckets
+    outputs = {"gaussian": 2, "binary": 1}.get(head) or h.buckets
     positions = h.points if run.method == "positional" else 0
     with run.torch_stream("init"):
-        return PriorFittedTransformer(h.d, outputs, h.width, h.layers, h.heads, h.inner, positions=positions)
+        return PriorFittedTransformer(h.d, outputs, h.width, h.layers, h.heads, h.inner, h.dropout, positions)
 
 
 def log_density(head: str, borders: torch.Tensor, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """(...) of the outputs (..., outputs of the network) at ``y`` (...)."""
+    if head == "binary":
+        return -F.binary_cross_entropy_with_logits(outputs[..., 0], y, reduction="none")
     if head == "gaussian":
         return gp.normal_log_density(y, outputs[..., 0], outputs[..., 1].exp() + 1e-6)
     return Riemann(borders).log_density(outputs, y)
@@ -47,22 +66,26 @@ def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
     """Adam with warm-up and cosine, gradients clipped to 1; each step draws a batch and one number of labelled points.
 
     Returns:
-        The parameters, and the ``borders`` of the buckets.
+        The parameters, and the ``borders`` of the buckets (none for a binary head).
     """
     h, device = run.h, run.device
     tasks = run.torch_generator("tasks")
-    _, sample = draw(prior, h.border_datasets, h, run.torch_generator("borders"))
-    borders = equal_mass_borders(sample, h.buckets).to(device)
-    h.buckets = len(borders) - 1  # equal borders are one
-    run.hyper["buckets"] = h.buckets
+    borders = torch.zeros(0)
+    if head != "binary":
+        _, sample = draw(prior, h.border_datasets, h, run.torch_generator("borders"))
+        borders = equal_mass_borders(sample, h.buckets).to(device)
+        h.buckets = len(borders) - 1  # equal borders are one
+        run.hyper["buckets"] = h.buckets
     net = build(run, head).to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=h.learning_rate, fused=True)
     for step in Loop(run, "train", h.steps, net=net, adam=optimizer, tasks=tasks):
         x, y = (part.to(device) for part in draw(prior, h.batch, h, tasks))
         if h.sabotage == "drifting-prior" and step >= 31:
             y = y + 2.0
-        n = labelled_size(min(h.largest + 1, h.points), tasks)
-        outputs = net(x, y[:, :n])
+        n = labelled(prior, h, tasks)
+        # dropout knows no generator; a stream a step, so that a resumed run draws the same
+        with run.torch_stream(f"dropout/{step}") if h.dropout else contextlib.nullcontext():
+            outputs = net(x, y[:, :n])
         loss = -log_density(head, borders, outputs, y[:, n:]).mean()
         for group in optimizer.param_groups:
             group["lr"] = schedule(step, h.steps, h.learning_rate)
@@ -80,7 +103,8 @@ def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
 def load(run: Run, artifact: dict[str, Any], head: str) -> tuple[nn.Module, torch.Tensor]:
     """The network of an artifact, and its borders."""
     borders = torch.from_numpy(np.array(artifact["borders"]))
-    run.hyper["buckets"] = len(borders) - 1
+    if len(borders):
+        run.hyper["buckets"] = len(borders) - 1
     net = build(run, head)
     net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
     return net.eval(), borders
@@ -96,3 +120,9 @@ def predictive(net: nn.Module, head: str, borders: torch.Tensor, x: torch.Tensor
             for a, b in zip(x.split(500), y.split(500), strict=True)
         ]
     return torch.cat(parts)
+
+
+def probabilities(net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Of class 1 (datasets, queries): ``x`` (datasets, n + queries, d), ``y`` (datasets, n)."""
+    with torch.no_grad():
+        return torch.cat([net(a, b)[..., 0].sigmoid() for a, b in zip(x.split(100), y.split(100), strict=True)])

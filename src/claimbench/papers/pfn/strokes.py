@@ -1,0 +1,83 @@
+"""A prior of characters for few-shot learning: a class is one to three straight strokes (Section 7).
+
+All images of a batch are drawn at once, as distances of pixels from segments.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+SIDE = 28
+START, LENGTH = (2.0, 25.0), (5.0, 20.0)
+OFFSET, JITTER, PEN, GREY = 4.0, 2.0, (1, 4), (200, 254)
+BLUR = 0.2
+
+
+def _uniform(low: float, high: float, size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    return low + (high - low) * torch.rand(size, generator=generator)
+
+
+def segments(classes: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Strokes of classes: ends (classes, 3, 2 ends, 2) in pixels, and which of the three exist (classes, 3).
+
+    A direction is redrawn until the end lies in the image; after every third failure so are start and length.
+    """
+    present = torch.arange(3) < torch.randint(1, 4, (classes, 1), generator=generator)
+    start, end = torch.zeros(classes, 3, 2), torch.full((classes, 3, 2), -1.0)
+    length = torch.zeros(classes, 3)
+    missing = torch.ones(classes, 3, dtype=torch.bool)
+    failures = 0
+    while bool(missing.any()):
+        if failures % 3 == 0:
+            start = torch.where(missing[..., None], _uniform(*START, (classes, 3, 2), generator), start)
+            length = torch.where(missing, _uniform(*LENGTH, (classes, 3), generator), length)
+        angle = _uniform(0, 2 * math.pi, (classes, 3), generator)
+        tried = start + length[..., None] * torch.stack([angle.cos(), angle.sin()], -1)
+        end = torch.where(missing[..., None], tried, end)
+        missing = missing & ~((end >= 0) & (end <= SIDE - 1)).all(-1)
+        failures += 1
+    return torch.stack([start, end], 2), present
+
+
+def render(ends: torch.Tensor, present: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Images (n, 28, 28) in [0, 1] of strokes (n, 3, 2, 2): each with its own pen, place, jitter and greys."""
+    n = len(ends)
+    offset = _uniform(-OFFSET, OFFSET, (n, 1, 1, 2), generator)
+    ends = ends + offset + _uniform(-JITTER, JITTER, tuple(ends.shape), generator)
+    pen = torch.randint(PEN[0], PEN[1] + 1, (n, 1, 1, 1), generator=generator)
+    axis = torch.arange(SIDE, dtype=torch.float32)
+    pixels = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
+    a, b = ends[:, :, None, None, 0], ends[:, :, None, None, 1]
+    along = b - a
+    place = ((pixels - a) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-6)
+    nearest = a + place.clamp(0, 1)[..., None] * along
+    inked = ((pixels - nearest).norm(dim=-1) <= pen / 2) & present[:, :, None, None]
+    grey = torch.randint(GREY[0], GREY[1] + 1, (n, SIDE, SIDE), generator=generator) / 255
+    return blurred(inked.any(1) * grey)
+
+
+def blurred(images: torch.Tensor) -> torch.Tensor:
+    """Images (n, h, w) under a Gaussian of 0.2 pixels, integrated over each pixel."""
+    inside = math.erf(0.5 / (BLUR * math.sqrt(2)))
+    kernel = torch.tensor([(1 - inside) / 2, inside, (1 - inside) / 2])
+    square = (kernel[:, None] * kernel)[None, None]
+    return F.conv2d(images[:, None], square.to(images), padding=1)[:, 0]
+
+
+def draw(
+    tasks: int, classes: int, shots: int, queries: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Few-shot tasks: images (tasks, points, 28, 28) and classes (tasks, points).
+
+    The first ``classes * shots`` points are labelled, their classes take turns; the queries are of random classes.
+    """
+    ends, present = segments(tasks * classes, generator)
+    known = torch.arange(classes).repeat(shots).expand(tasks, -1)
+    asked = torch.randint(classes, (tasks, queries), generator=generator)
+    y = torch.cat([known, asked], 1)
+    which = (torch.arange(tasks)[:, None] * classes + y).flatten()
+    images = render(ends[which], present[which], generator)
+    return images.view(tasks, -1, SIDE, SIDE), y
