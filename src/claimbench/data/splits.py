@@ -109,6 +109,32 @@ def binary_subset(y: np.ndarray, train: int, test: int, most: int, index: int, w
     return {"train": np.sort(rows[:train]), "val": rows[:0], "test": np.sort(rows[train:])}
 
 
+def binary_subsets(arrays: dict[str, Any], params: dict[str, Any], index: int, what: str) -> tuple[Indices, Indices]:
+    """Many subsets of :func:`binary_subset` in one split, of one table or of a collection with a number for each row.
+
+    Subset j of run i is that of number ``i * subsets + j``. Inputs of test rows are known beside the labelled ones, as
+    what is asked of a method that answers in context; their labels are not.
+
+    Returns:
+        For fit ``rows`` (K, train + test), the labelled ones first, ``y`` (K, train) and ``table`` (K,); for score
+        ``rows`` and ``test_y`` (K, test). K counts the subsets of all tables.
+    """
+    y = arrays["y"]
+    tables = arrays.get("table", np.zeros(len(y), np.int64))
+    wanted = {name: params[name] for name in ("train", "test", "most")}
+    found: dict[str, list[Any]] = {"train": [], "test": [], "table": []}
+    for table in np.unique(tables):
+        place = np.flatnonzero(tables == table)
+        for j in range(params["subsets"]):
+            chosen = binary_subset(y[place], **wanted, index=index * params["subsets"] + j, what=what)
+            found["train"].append(place[chosen["train"]])
+            found["test"].append(place[chosen["test"]])
+            found["table"].append(table)
+    train, test = np.stack(found["train"]), np.stack(found["test"])
+    fit = {"rows": np.concatenate([train, test], 1), "y": y[train], "table": np.array(found["table"], np.int64)}
+    return fit, {"rows": test, "test_y": y[test]}
+
+
 def public(arrays: dict[str, Any], val: int | None, what: str) -> Indices:
     """The official split.
 

@@ -41,6 +41,19 @@ def keel(raw: Path, file: str) -> Arrays:
     return _arrays(x, np.unique(labels, return_inverse=True)[1], categorical)
 
 
+def keel_collection(raw: Path, files: list[str]) -> Arrays:
+    """Several of KEEL's tables below one another, with their number in ``table``; NaN in the columns that one lacks."""
+    parts = [keel(raw, file) for file in files]
+    width = max(part["x"].shape[1] for part in parts)
+    return {
+        "x": np.concatenate(
+            [np.pad(p["x"], ((0, 0), (0, width - p["x"].shape[1])), constant_values=np.nan) for p in parts]
+        ),
+        "y": np.concatenate([part["y"] for part in parts]),
+        "table": np.repeat(np.arange(len(parts)), [len(part["y"]) for part in parts]),
+    }
+
+
 def tabpfn(raw: Path, file: str, table: str) -> Arrays:
     """One of the 30 test sets of TabPFN version 1, with its rows in the order of the authors' file."""
     return _arrays(*unpickle.load_tables(raw / file)[table])
