@@ -381,6 +381,30 @@ def _cifar_strips(raw: Path, train: list[str], test: list[str], labels: str) -> 
     }
 
 
+def _omniglot(raw: Path, background: str, evaluation: str) -> Arrays:
+    """Drawings of characters (n, 105, 105), 1 where there is ink; ``y`` is 100 times the alphabet and the character's
+    number in it. Alphabets of the first archive train, those that only the second one has test."""
+    import zipfile
+
+    from PIL import Image
+
+    x, y, parts, alphabets = [], [], {"public_train": [], "public_test": []}, dict[str, int]()
+    for part, file in zip(parts, (background, evaluation), strict=True):
+        known = set(alphabets)
+        with zipfile.ZipFile(raw / file) as archived:
+            for name in sorted(name for name in archived.namelist() if name.endswith(".png")):
+                _, alphabet, character, _ = name.split("/")
+                if alphabet in known:
+                    continue
+                number = alphabets.setdefault(alphabet, len(alphabets))
+                parts[part].append(len(y))
+                y.append(100 * number + int(character.removeprefix("character")))
+                with archived.open(name) as opened:
+                    x.append(1 - np.asarray(Image.open(opened).convert("1"), np.uint8))
+    indices = {name: np.array(rows, np.int64) for name, rows in parts.items()}
+    return {"x": np.stack(x), "y": np.array(y, np.int64), **indices, "public_val": np.zeros(0, np.int64)}
+
+
 def _image_folder(raw: Path, folder: str) -> Arrays:
     from claimbench.data import folders
 
@@ -419,6 +443,7 @@ LOADERS: dict[str, Callable[..., Arrays]] = {
     "tabpfn": tabular.tabpfn,
     "balance_scale": tabular.balance_scale,
     "cifar_strips": _cifar_strips,
+    "omniglot": _omniglot,
     "image_folder": _image_folder,
     "block_model": _block_model,
 }

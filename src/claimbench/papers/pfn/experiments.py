@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from claimbench.data import Data
     from claimbench.run import Run
 
 Artifact = dict[str, Any]
@@ -76,7 +77,7 @@ def fit_hyper_gp__pfn(run: Run, data: None) -> Artifact:
 
 
 def fit_hyper_gp(run: Run, data: None) -> Artifact:
-    """Nothing to train: ``map`` and ``quadrature`` infer hyper-parameters for each dataset anew."""
+    """Nothing to train: ``map``, ``nuts`` and ``quadrature`` infer hyper-parameters for each dataset anew."""
     return {}
 
 
@@ -96,25 +97,27 @@ def score_hyper_gp(run: Run, artifact: Artifact, data: None) -> dict[str, float]
             log_p = training.predictive(net, "riemann", borders, part_x.float(), scaled.float()).double()
             log_p = log_p - math.log(gp.MIXTURE_DEVIATION)
         else:
-            log_p = _inferred(run.method, part_x, part_y)
+            log_p = _inferred(run, part_x, part_y)
         found[f"test/nll_{n}"] = float(-log_p.mean())
     small = [found[f"test/nll_{n}"] for n in run.h.sizes if n <= run.h.small]
     return found | {"test/nll_small": float(np.mean(small))}
 
 
-def _inferred(method: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def _inferred(run: Run, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     import torch
 
     from claimbench.papers.pfn import gaussian_process as gp
+    from claimbench.papers.pfn import nuts
 
+    if run.method == "nuts":
+        return nuts.answer(run, x, y)
     n = y.shape[1] - 1
     found = []
     for points, values in zip(x, y, strict=True):
-        best = gp.maximum(points[:n], values[:n])
-        if method == "quadrature":
-            found.append(gp.by_quadrature(points, values[:n], values[n], best))
+        if run.method == "quadrature":
+            found.append(gp.by_quadrature(points, values[:n], values[n]))
             continue
-        length, scale = np.exp(best)
+        length, scale = np.exp(gp.maximum(points[:n], values[:n]))
         mean, variance = gp.exact(
             points,
             values[:n],
@@ -125,11 +128,11 @@ def _inferred(method: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def fit_inference_time(run: Run, data: None) -> Artifact:
-    """Seconds a dataset: the network on all datasets in one pass and one by one, MLE-II one after the other."""
+    """Seconds a dataset: network on all datasets in one pass and one by one; MLE-II and NUTS one after the other."""
     import torch
 
     from claimbench.papers.pfn import gaussian_process as gp
-    from claimbench.papers.pfn import training
+    from claimbench.papers.pfn import nuts, training
 
     h = run.h
     x, y = _tests(run)
@@ -149,6 +152,11 @@ def fit_inference_time(run: Run, data: None) -> Artifact:
                 for i in range(few):
                     net(a[i : i + 1], b[i : i + 1])
                 best["single"] = min(best["single"], (time.perf_counter() - start) / few)
+    elif run.method == "nuts":
+        few_x, few_y = x[: h.nuts_tested, : n + 1], y[: h.nuts_tested, : n + 1]
+        start = time.perf_counter()
+        nuts.answer(run, few_x, few_y)
+        best["batch"] = best["single"] = (time.perf_counter() - start) / len(few_x)
     else:
         for _ in range(h.repeats):
             start = time.perf_counter()
@@ -160,3 +168,228 @@ def fit_inference_time(run: Run, data: None) -> Artifact:
 
 def score_inference_time(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     return {"test/seconds": artifact["batch"], "test/seconds_single": artifact["single"]}
+
+
+# ---- small tables ----------------------------------------------------------------------------------------------------
+
+_PRIORS = {"pfn-bnn": "networks", "pfn-gp": "processes"}
+
+
+def fit_table_prior(run: Run, data: None) -> Artifact:
+    """A network that is fitted to the prior of networks (``pfn-bnn``) or of Gaussian processes (``pfn-gp``)."""
+    from claimbench.papers.pfn import training
+
+    return dict(training.train(run, _PRIORS[run.method], "binary"))
+
+
+def score_table_prior(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Loss and area under the curve on fresh datasets of its own prior, 30 rows labelled."""
+    from claimbench.papers.pfn import tables, training
+
+    net, _ = training.load(run, artifact, "binary")
+    x, y = training.draw(_PRIORS[run.method], run.h.tested, run.h, run.torch_generator("test"))
+    n = min(30, run.h.points // 2)
+    p = training.probabilities(net, x, y[:, :n]).double()
+    asked = y[:, n:].double()
+    loss = -(asked * p.clamp_min(1e-12).log() + (1 - asked) * (1 - p).clamp_min(1e-12).log()).mean()
+    kept = [(a, b) for a, b in zip(p.numpy(), asked.numpy(), strict=True) if 0 < b.mean() < 1]
+    return {"test/nll": float(loss), "test/auc": float(np.mean([tables.auc(a, b) for a, b in kept]))}
+
+
+def _in_context(run: Run, data: Data) -> Artifact:
+    """One pass over all subsets of all tables. The sabotage labels the training rows out of order."""
+    import torch
+
+    from claimbench.papers.pfn import tables, tabular_priors, training
+
+    h = run.h
+    asked = tables.tasks(data, h.d, run.rng("columns"))
+    net, _ = training.load(run, run.inputs["net"], "binary")
+    start = time.perf_counter()
+    x = np.zeros((len(asked), len(asked[0].y) + len(asked[0].query), h.d), np.float32)
+    y = np.stack([task.y for task in asked]).astype(np.float32)
+    for place, task in enumerate(asked):
+        used = task.x.shape[1]
+        scale = tabular_priors.rescaling(used, h.d) if run.method == "pfn-gp" else 1.0
+        x[place, :, :used] = np.concatenate([task.x, task.query]) * scale
+    if h.sabotage == "shuffled-labels":
+        y = run.rng("sabotage").permuted(y, axis=1)
+    p = training.probabilities(net, torch.from_numpy(x), torch.from_numpy(y)).numpy()
+    seconds = time.perf_counter() - start
+    return {"p": p.astype(np.float64), "table": data.arrays["table"], "seconds": seconds}
+
+
+def fit_tables__pfn_bnn(run: Run, data: Data) -> Artifact:
+    return _in_context(run, data)
+
+
+def fit_tables__pfn_gp(run: Run, data: Data) -> Artifact:
+    return _in_context(run, data)
+
+
+def fit_tables(run: Run, data: Data) -> Artifact:
+    """A classifier with its grid, cross-validated anew for each subset."""
+    from claimbench.papers.pfn import baselines, tables
+
+    h = run.h
+    asked = tables.tasks(data, h.d, run.rng("columns"))
+    grid = (baselines.FULL if h.grid == "full" else baselines.COARSE)[run.method]
+    start = time.perf_counter()
+    found = []
+    for task in asked:
+        run.alive()
+        found.append(baselines.answer(run.method, grid, task.x, task.y, task.query, h.folds, run.seed))
+    seconds = time.perf_counter() - start
+    return {"p": np.stack(found), "table": data.arrays["table"], "seconds": seconds}
+
+
+def fit_tables__bnn(run: Run, data: Data) -> Artifact:
+    """A Bayesian neural network by SVI, its width and learning rate cross-validated."""
+    import torch
+
+    from claimbench.papers.pfn import bayesian_networks, tables
+
+    h = run.h
+    asked = tables.tasks(data, h.d, run.rng("columns"))
+    start = time.perf_counter()
+    found = []
+    with run.torch_stream("svi"):
+        for task in asked:
+            run.alive()
+            x, query = (torch.from_numpy(part).float() for part in (task.x, task.query))
+            found.append(bayesian_networks.cross_validated(x, torch.from_numpy(task.y), query, h, run.seed))
+    seconds = time.perf_counter() - start
+    return {"p": np.stack(found), "table": data.arrays["table"], "seconds": seconds}
+
+
+def score_tables(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Area under the curve by table (mean over its subsets), calibration over all answers, seconds for all tables."""
+    from claimbench.papers.pfn import tables
+
+    p, y = artifact["p"], data.arrays["test_y"]
+    aucs = tables.by_table(artifact["table"], p, y)
+    names = tables.names(data)
+    found = {f"test/auc_{names[table]}": value for table, value in aucs.items()}
+    return found | {
+        "test/auc": float(np.mean(list(aucs.values()))),
+        "test/ece": tables.calibration_error(p.ravel(), y.ravel(), run.h.bins),
+        "test/seconds": float(artifact["seconds"]),
+    }
+
+
+def fit_ranks(run: Run, data: Data) -> Artifact:
+    """The answers of all methods to the same subsets, side by side."""
+    found = {f"p/{method}": inputs["p"] for method, inputs in run.inputs.items()}
+    return {**found, "table": data.arrays["table"]}
+
+
+def score_ranks(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Mean rank of the area under the curve among all methods, over tables; 1 is the best."""
+    from claimbench.papers.pfn import tables
+
+    answers = {name.removeprefix("p/"): value for name, value in artifact.items() if name.startswith("p/")}
+    aucs = {
+        method: tables.by_table(artifact["table"], p, data.arrays["test_y"]) for method, p in sorted(answers.items())
+    }
+    return {"test/mean_rank": tables.mean_ranks(aucs)[run.method]}
+
+
+# ---- Bayesian neural networks ----------------------------------------------------------------------------------------
+
+
+def _bayesian(run: Run) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Datasets that all methods of a seed answer, standardised with their revealed part, and its size."""
+    from claimbench.papers.pfn import bayesian_networks
+
+    h = run.h
+    x, y = bayesian_networks.draw(
+        h.tested, h.revealed + h.asked, h.d, h.hidden, h.activation, run.torch_generator("test")
+    )
+    known = x[:, : h.revealed]
+    return (x - known.mean(1, keepdim=True)) / known.std(1, keepdim=True), y, h.revealed
+
+
+def fit_bayesian_networks__pfn(run: Run, data: None) -> Artifact:
+    from claimbench.papers.pfn import training
+
+    fitted = training.train(run, "bayesian", "binary")
+    net, _ = training.load(run, fitted, "binary")
+    x, y, n = _bayesian(run)
+    training.probabilities(net, x[:1], y[:1, :n])
+    start = time.perf_counter()
+    p = training.probabilities(net, x, y[:, :n])
+    return {"p": p[:, None].double(), "seconds": (time.perf_counter() - start) / len(x)}
+
+
+def fit_bayesian_networks(run: Run, data: None) -> Artifact:
+    """Bayes-by-Backprop (``svi``) or NUTS on one dataset after the other: probabilities of each weights' sample."""
+    import torch
+
+    from claimbench.papers.pfn import bayesian_networks as networks
+
+    h = run.h
+    x, y, n = _bayesian(run)
+    program = networks.model(h.d, h.hidden, h.activation)
+    start = time.perf_counter()
+    found = []
+    with run.torch_stream("inference"):
+        for points, labels in zip(x, y, strict=True):
+            run.alive()
+            known, label = points[:n], labels[:n].long()
+            if run.method == "svi":
+                weights = networks.by_backprop(program, known, label, h.svi_steps, h.svi_samples, h.svi_rate)
+            else:
+                weights = networks.by_nuts(program, known, label, h.warm_up, h.samples, h.depth)
+            found.append(networks.predict(weights, points[n:], h.activation))
+    seconds = (time.perf_counter() - start) / len(x)
+    return {"p": torch.stack(found).double(), "seconds": seconds}
+
+
+def score_bayesian_networks(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Negative log likelihood of averaged probabilities, and of the share of sampled labels as the released code has it
+    (there a logarithm is at least -100); seconds a dataset."""
+    import torch
+    from torch.nn import functional as F
+
+    _, y, n = _bayesian(run)
+    asked = y[:, n:].double()
+    p = torch.from_numpy(np.array(artifact["p"]))
+    drawn = p if run.method == "pfn" else torch.bernoulli(p, generator=run.torch_generator("labels"))
+    return {
+        "test/nll": float(F.binary_cross_entropy(p.mean(1), asked)),
+        "test/nll_sampled": float(F.binary_cross_entropy(drawn.mean(1), asked)),
+        "test/seconds": float(artifact["seconds"]),
+    }
+
+
+# ---- few-shot classification -----------------------------------------------------------------------------------------
+
+
+def fit_few_shot__pfn(run: Run, data: Data) -> Artifact:
+    from claimbench.papers.pfn import few_shot
+
+    train = data.arrays["train_idx"]
+    return few_shot.train(run, (data.arrays["x"][train], data.arrays["y"][train]))
+
+
+def fit_few_shot(run: Run, data: Data) -> Artifact:
+    """Nothing to train: ``nearest`` and ``logreg`` see the shots of a task alone."""
+    return {}
+
+
+def score_few_shot(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Accuracy on tasks from alphabets that were never trained on."""
+    import torch
+
+    from claimbench.papers.pfn import few_shot
+
+    h = run.h
+    rows, labels = few_shot.test_tasks(
+        data.arrays["test_y"], h.tested, h.classes, h.shots, h.asked, run.rng("few-shot/test")
+    )
+    images = few_shot.characters(data.arrays["test_x"], h.side)
+    net = few_shot.load(run, artifact) if run.method == "pfn" else None
+    n = h.classes * h.shots
+    y = torch.from_numpy(labels[:, :n])
+    answers = few_shot.answers(run, net, images[torch.from_numpy(rows)], y)
+    return {"test/accuracy": float((answers == labels[:, n:]).mean())}

@@ -120,16 +120,15 @@ def maximum(x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
     return np.asarray(min(found, key=lambda result: result.fun).x)
 
 
-def by_quadrature(x: torch.Tensor, y: torch.Tensor, target: torch.Tensor, best: Any, points: int = 40) -> torch.Tensor:
+def by_quadrature(x: torch.Tensor, y: torch.Tensor, target: torch.Tensor, points: int = 40) -> torch.Tensor:
     """Log of the exact predictive density at the last point, hyper-parameters integrated out on a grid in log space.
 
-    The grid reaches four posterior standard deviations around the mode, or the whole prior where that is narrower.
+    A grid over the whole prior finds the posterior's mean and deviations; three finer ones are laid over five of them.
 
     Args:
         x: (n + 1, 1).
         y: (n,).
         target: value at the query.
-        best: the mode, as :func:`maximum` finds it.
         points: of the grid in each direction.
     """
     n = len(y)

@@ -43,9 +43,9 @@ def tasks(data: Data, most: int, rng: np.random.Generator) -> list[Task]:
     Args:
         most: features; a table with more loses columns at random, the same for all its subsets.
     """
-    y = data.arrays["y"]
-    found, kept = [], dict[int, Array]()
-    for table, x, labels in zip(data.arrays["table"], data.arrays["x"], y, strict=True):
+    found: list[Task] = []
+    kept: dict[int, Array] = {}
+    for table, x, labels in zip(data.arrays["table"], data.arrays["x"], data.arrays["y"], strict=True):
         if int(table) not in kept:
             columns = np.flatnonzero(~np.isnan(x[0]))
             # Deviates: at the laptop tier kr-vs-kp keeps 20 random columns of 36, for all methods.
@@ -53,7 +53,10 @@ def tasks(data: Data, most: int, rng: np.random.Generator) -> list[Task]:
             kept[int(table)] = chosen
         own = x[:, kept[int(table)]].astype(np.float64)
         train = own[: len(labels)]
-        scaled = (own - train.mean(0)) / (train.std(0, ddof=1) + 1e-6)
+        spread = train.std(0, ddof=1)
+        # Deviates: a column without variation among training rows is zero. Divided by 1e-6, as in the released code,
+        # it would put a test row that differs a million deviations away.
+        scaled = np.where(spread > 0, (own - train.mean(0)) / np.where(spread > 0, spread, 1), 0)
         found.append(Task(int(table), scaled[: len(labels)], labels.astype(np.int64), scaled[len(labels) :]))
     return found
 

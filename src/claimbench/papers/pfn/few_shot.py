@@ -1,0 +1,171 @@
+"""Few-shot classification of characters: a network fitted to strokes, fine-tuned or not, beside 1-NN and regression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from claimbench.nn.prior_fitted import PriorFittedTransformer, schedule
+from claimbench.papers.pfn import strokes
+from claimbench.training import Loop
+
+if TYPE_CHECKING:
+    from claimbench.run import Run
+
+
+class ClassEmbedding(nn.Module):
+    """A vector for each class, in place of the linear map of a value: labels (..., 1) to (..., width)."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(classes, width)
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return self.table(y[..., 0].long())
+
+
+def build(run: Run) -> PriorFittedTransformer:
+    h = run.h
+    with run.torch_stream("init"):
+        net = PriorFittedTransformer(h.side**2, h.classes, h.width, h.layers, h.heads, h.inner, h.dropout)
+        net.encode_y = ClassEmbedding(h.classes, h.width)  # type: ignore[assignment]
+    return net
+
+
+def load(run: Run, artifact: dict[str, Any]) -> PriorFittedTransformer:
+    net = build(run)
+    net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
+    return net.eval()
+
+
+def shrunk(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Images (..., height, width) averaged down to (..., side * side)."""
+    small = F.adaptive_avg_pool2d(images.flatten(0, -3)[:, None], side)
+    return small.reshape(*images.shape[:-2], side * side)
+
+
+def characters(x: np.ndarray[Any, Any], side: int) -> torch.Tensor:
+    """Drawings (n, height, width), 0 without ink, as (n, side * side) in [0, 1]; first 28 x 28, the strokes' size."""
+    full = torch.from_numpy(x.astype(np.float32) / max(1, x.max()))
+    return shrunk(F.adaptive_avg_pool2d(full[:, None], strokes.SIDE)[:, 0], side)
+
+
+def train(run: Run, data: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None) -> dict[str, Any]:
+    """Fit to the prior of strokes, then, where ``fine_steps`` is not 0, to tasks from background alphabets.
+
+    Args:
+        data: drawings (n, 105, 105) and character numbers (n,), alphabets in hundreds.
+    """
+    h = run.h
+    net = build(run).to(run.device)
+    tasks = run.torch_generator("tasks")
+
+    def drawn() -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = strokes.draw(h.batch, h.classes, h.shots, h.queries, tasks)
+        return shrunk(x, h.side), y
+
+    _phase(run, "strokes", net, tasks, drawn, h.steps, h.learning_rate)
+    if h.fine_steps and data is not None:
+        images, y = torch.from_numpy(data[0].astype(np.float32) / max(1, data[0].max())), torch.from_numpy(data[1])
+
+        def background() -> tuple[torch.Tensor, torch.Tensor]:
+            x, labels = alphabet_tasks(images, y, h.fine_batch, h.classes, h.shots, h.queries, tasks)
+            return shrunk(x, h.side), labels
+
+        _phase(run, "alphabets", net, tasks, background, h.fine_steps, h.fine_rate)
+    run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps + h.fine_steps)
+    return {f"net/{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+
+
+def _phase(run: Run, name: str, net: nn.Module, tasks: torch.Generator, drawn: Any, steps: int, rate: float) -> None:
+    optimizer = torch.optim.Adam(net.parameters(), lr=rate, fused=True)
+    n = run.h.classes * run.h.shots
+    for step in Loop(run, name, steps, net=net, adam=optimizer, tasks=tasks):
+        x, y = (part.to(run.device) for part in drawn())
+        with run.torch_stream(f"{name}/dropout/{step}"):
+            outputs = net(x, y[:, :n].float())
+        loss = F.cross_entropy(outputs.flatten(0, 1), y[:, n:].flatten())
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(step, steps, rate)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        if (step + 1) % run.h.log_every == 0 or step + 1 == steps:
+            run.curve(f"train/{name}", step + 1, run.finite(float(loss.detach())))
+
+
+def alphabet_tasks(
+    images: torch.Tensor,
+    y: torch.Tensor,
+    tasks: int,
+    classes: int,
+    shots: int,
+    queries: int,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tasks of the first characters of an alphabet, shifted at random: images (tasks, points, 28, 28), classes.
+
+    Args:
+        images: (n, 105, 105).
+        y: (n,) character numbers, alphabets in hundreds.
+    """
+    alphabets = torch.unique(y // 100)
+    chosen = alphabets[torch.randint(len(alphabets), (tasks,), generator=generator)]
+    x, labels = [], []
+    for alphabet in chosen:
+        own = torch.unique(y[y // 100 == alphabet])[:classes]
+        known = torch.arange(classes).repeat(shots)
+        label = torch.cat([known, torch.randint(classes, (queries,), generator=generator)])
+        rows = torch.zeros_like(label)
+        for k, character in enumerate(own):
+            place = torch.nonzero(label == k)[:, 0]
+            drawings = torch.nonzero(y == character)[:, 0]
+            rows[place] = drawings[torch.randperm(len(drawings), generator=generator)[: len(place)]]
+        shift = torch.randint(-8, 9, (2,), generator=generator).tolist()
+        moved = torch.roll(images[rows], shift, (1, 2))
+        x.append(F.adaptive_avg_pool2d(moved[:, None], strokes.SIDE)[:, 0])
+        labels.append(label)
+    return torch.stack(x), torch.stack(labels)
+
+
+def test_tasks(
+    y: np.ndarray[Any, Any], tasks: int, classes: int, shots: int, queries: int, rng: np.random.Generator
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Rows (tasks, points) and classes (tasks, points) of tasks from single alphabets: shots first, then ``queries`` of
+    each class, never a drawing twice."""
+    rows, labels = [], []
+    alphabets = np.unique(y // 100)
+    known, asked = np.tile(np.arange(classes), shots), np.tile(np.arange(classes), queries)
+    for _ in range(tasks):
+        own = np.unique(y[y // 100 == rng.choice(alphabets)])
+        chosen = rng.choice(own, classes, replace=False)
+        drawings = np.stack(
+            [rng.choice(np.flatnonzero(y == character), shots + queries, replace=False) for character in chosen]
+        )
+        rows.append(np.concatenate([drawings[:, :shots].T.ravel(), drawings[:, shots:].T.ravel()]))
+        labels.append(np.concatenate([known, asked]))
+    return np.stack(rows), np.stack(labels)
+
+
+def answers(run: Run, net: nn.Module | None, x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Classes (tasks, queries) of the unlabelled points of ``x`` (tasks, points, pixels), given ``y`` (tasks, n)."""
+    n = y.shape[1]
+    if net is not None:
+        with torch.no_grad():
+            return net(x, y.float()).argmax(-1).numpy()
+    if run.method == "nearest":
+        nearest = torch.cdist(x[:, n:], x[:, :n]).argmin(-1)
+        return y.gather(1, nearest).numpy()
+    from sklearn.linear_model import LogisticRegression
+
+    return np.stack(
+        [
+            LogisticRegression(max_iter=500).fit(a[:n], b).predict(a[n:])
+            for a, b in zip(x.numpy(), y.numpy(), strict=True)
+        ]
+    )
