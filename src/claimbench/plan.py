@@ -62,6 +62,8 @@ class Cell:
     budget: Budget
     seeds: list[int]
     needs: dict[str, Cell] = field(default_factory=dict)
+    #: needs that one seed meets for all
+    need_seeds: dict[str, int] = field(default_factory=dict)
     fit_code: str = ""
     score_code: str = ""
     data: str = ""
@@ -93,9 +95,16 @@ class Cell:
                 "split": self.split,
                 "data": self.data,
                 "code": self.fit_code,
-                "needs": {name: cell.digest for name, cell in self.needs.items()},
+                "needs": {
+                    name: [cell.digest, self.need_seeds[name]] if name in self.need_seeds else cell.digest
+                    for name, cell in self.needs.items()
+                },
             }
         )
+
+    def needed(self, seed: int) -> dict[str, PlannedRun]:
+        """The runs whose artifacts a seed's ``fit`` reads."""
+        return {name: PlannedRun(cell, self.need_seeds.get(name, seed)) for name, cell in self.needs.items()}
 
     def fit_key(self, seed: int) -> str:
         """Key of what ``fit`` leaves."""
@@ -436,7 +445,7 @@ def _link_needs(cells: list[Cell], path: Path, experiments: dict[str, Experiment
                     f"which is no cell of tier {config.tier}"
                 )
             linked[name] = by_identity[identity]
-        cell.needs = linked
+        cell.needs, cell.need_seeds = linked, {n: need.seed for n, need in wanted.items() if need.seed is not None}
     state: dict[int, int] = {}
 
     def visit(cell: Cell, trail: tuple[str, ...]) -> None:
@@ -445,8 +454,8 @@ def _link_needs(cells: list[Cell], path: Path, experiments: dict[str, Experiment
         if state.get(id(cell)) == 1:
             raise UserError(f"{path}: needs form a circle: {' -> '.join((*trail, cell.id))}")
         state[id(cell)] = 1
-        for needed in cell.needs.values():
-            if missing := set(cell.seeds) - set(needed.seeds):
+        for name, needed in cell.needs.items():
+            if missing := {run.seed for seed in cell.seeds for run in [cell.needed(seed)[name]]} - set(needed.seeds):
                 raise UserError(
                     f"{path}: {cell.id} needs seed {min(missing)} of {needed.id}, which does not run that seed"
                 )
@@ -476,7 +485,8 @@ def _bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]
     home = {(id(run.cell), run.seed): name for name, runs in groups.items() for run in runs}
     edges: dict[str, set[str]] = {}
     for name, runs in groups.items():
-        edges[name] = {home[id(n), run.seed] for run in runs for n in run.cell.needs.values()} - {name}
+        needed = [need for run in runs for need in run.cell.needed(run.seed).values()]
+        edges[name] = {home[id(need.cell), need.seed] for need in needed} - {name}
     _refuse_job_circles(edges, config)
     for name, runs in groups.items():
         experiments = {run.cell.experiment for run in runs}

@@ -146,7 +146,8 @@ class Runner:
             yield from ([run] for run in group if run not in met)
 
     def _needs_met(self, run: PlannedRun) -> bool:
-        records = (self.store.fit_record(cell.paper, cell.fit_key(run.seed)) for cell in run.cell.needs.values())
+        needed = run.cell.needed(run.seed).values()
+        records = (self.store.fit_record(need.cell.paper, need.fit_key) for need in needed)
         return all(record is not None and record["status"] == "done" for record in records)
 
     def _fit_group(self, planned: list[PlannedRun], device: str) -> Iterator[tuple[PlannedRun, dict[str, Any]]]:
@@ -283,14 +284,14 @@ class Runner:
 
     def _inputs(self, run: PlannedRun) -> dict[str, dict[str, Any]]:
         inputs = {}
-        for name, cell in run.cell.needs.items():
-            record = self.store.fit_record(cell.paper, cell.fit_key(run.seed))
+        for name, need in run.cell.needed(run.seed).items():
+            cell, record = need.cell, self.store.fit_record(need.cell.paper, need.fit_key)
             if record is not None and record["status"] == "skipped":
                 raise Skipped(record["reason"])
             if record is None or record["status"] != "done":
                 why = f"{record['status']}: {record['reason']}" if record else "it has not run"
-                raise UserError(f"needs {cell.experiment} {cell.id} seed {run.seed}, which has no artifact ({why})")
-            inputs[name] = self.store.artifact(cell.paper, cell.fit_key(run.seed))
+                raise UserError(f"needs {cell.experiment} {cell.id} seed {need.seed}, which has no artifact ({why})")
+            inputs[name] = self.store.artifact(cell.paper, need.fit_key)
         return inputs
 
     def _run(

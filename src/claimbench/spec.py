@@ -49,6 +49,8 @@ class Need(Strict):
     method: Name | None = None
     dataset: Name | None = None
     setting: dict[str, Scalar] | None = None
+    #: one run serves all seeds; without it the run of the same seed
+    seed: int | None = Field(None, ge=0)
 
 
 class Block(Strict):

@@ -90,6 +90,22 @@ def test_needs_become_edges_and_order_runs(paper: PaperFolder) -> None:
     assert position["location", "mean"] < position["student", "shrunk"]
 
 
+def test_one_seed_may_meet_a_need_of_all(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    need = changed["experiments"]["student"]["tiers"]["smoke"]["grid"][0]["needs"][0]
+    own = {run.run_key for run in paper.plan().runs if run.cell.experiment == "student"}
+    need["seed"] = 1
+    paper.write(changed)
+    runs = [run for run in paper.plan().runs if run.cell.experiment == "student"]
+    assert len({run.seed for run in runs}) > 1
+    assert {need.seed for run in runs for need in run.cell.needed(run.seed).values()} == {1}
+    assert own.isdisjoint(run.run_key for run in runs), "another artifact is another run"
+    need["seed"] = 77
+    paper.write(changed)
+    with pytest.raises(UserError, match="needs seed 77"):
+        paper.plan()
+
+
 def test_a_need_that_does_not_exist(paper: PaperFolder) -> None:
     changed = copy.deepcopy(PAPER)
     changed["experiments"]["student"]["tiers"]["smoke"]["grid"][0]["needs"][0]["method"] = "nobody"
