@@ -365,11 +365,34 @@ def score_bayesian_networks(run: Run, artifact: Artifact, data: None) -> dict[st
 # ---- few-shot classification -----------------------------------------------------------------------------------------
 
 
-def fit_few_shot__pfn(run: Run, data: Data) -> Artifact:
+def fit_stroke_prior(run: Run, data: None) -> Artifact:
     from claimbench.papers.pfn import few_shot
 
+    return few_shot.fit_strokes(run)
+
+
+def score_stroke_prior(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Accuracy on fresh tasks of the prior."""
+    import torch
+
+    from claimbench.papers.pfn import few_shot, strokes
+
+    h = run.h
+    x, y = strokes.draw(h.tested, h.classes, h.shots, h.queries, run.torch_generator("test"))
+    n = h.classes * h.shots
+    with torch.no_grad():
+        answers = few_shot.load(run, artifact)(few_shot.shrunk(x, h.side), y[:, :n].float()).argmax(-1)
+    return {"test/accuracy": float((answers == y[:, n:]).float().mean())}
+
+
+def fit_few_shot__pfn(run: Run, data: Data) -> Artifact:
+    """The network of strokes, fine-tuned on background alphabets where ``fine_steps`` is not 0."""
+    from claimbench.papers.pfn import few_shot
+
+    if not run.h.fine_steps:
+        return run.inputs["net"]
     train = data.arrays["train_idx"]
-    return few_shot.train(run, (data.arrays["x"][train], data.arrays["y"][train]))
+    return few_shot.fine_tune(run, run.inputs["net"], data.arrays["x"][train], data.arrays["y"][train])
 
 
 def fit_few_shot(run: Run, data: Data) -> Artifact:

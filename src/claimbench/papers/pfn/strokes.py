@@ -49,12 +49,13 @@ def render(ends: torch.Tensor, present: torch.Tensor, generator: torch.Generator
     ends = ends + offset + _uniform(-JITTER, JITTER, tuple(ends.shape), generator)
     pen = torch.randint(PEN[0], PEN[1] + 1, (n, 1, 1, 1), generator=generator)
     axis = torch.arange(SIDE, dtype=torch.float32)
-    pixels = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
-    a, b = ends[:, :, None, None, 0], ends[:, :, None, None, 1]
-    along = b - a
-    place = ((pixels - a) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-6)
-    nearest = a + place.clamp(0, 1)[..., None] * along
-    inked = ((pixels - nearest).norm(dim=-1) <= pen / 2) & present[:, :, None, None]
+    # offsets of a pixel from a stroke's start are a row's and a column's: (n, 3, 28, 1) and (n, 3, 1, 28)
+    down, right = axis[:, None] - ends[:, :, 0, 0, None, None], axis - ends[:, :, 0, 1, None, None]
+    along = (ends[:, :, 1] - ends[:, :, 0])[..., None, None]
+    place = down * along[:, :, 0] + right * along[:, :, 1]
+    place = (place / along.square().sum(2).clamp_min(1e-6)).clamp_(0, 1)
+    distance = (down - place * along[:, :, 0]).square_() + (right - place * along[:, :, 1]).square_()
+    inked = (distance <= (pen / 2) ** 2) & present[:, :, None, None]
     grey = torch.randint(GREY[0], GREY[1] + 1, (n, SIDE, SIDE), generator=generator) / 255
     return blurred(inked.any(1) * grey)
 
