@@ -120,25 +120,18 @@ def maximum(x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
     return np.asarray(min(found, key=lambda result: result.fun).x)
 
 
-def by_quadrature(x: torch.Tensor, y: torch.Tensor, target: torch.Tensor, points: int = 40) -> torch.Tensor:
-    """Log of the exact predictive density at the last point, hyper-parameters integrated out on a grid in log space.
+def posterior_grid(x: torch.Tensor, y: torch.Tensor, points: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(log length, log scale) on a grid (points^2, 2) over their posterior, and the logs of its weights (points^2,).
 
     A grid over the whole prior finds the posterior's mean and deviations; three finer ones are laid over five of them.
-
-    Args:
-        x: (n + 1, 1).
-        y: (n,).
-        target: value at the query.
-        points: of the grid in each direction.
     """
-    n = len(y)
     low, high = torch.tensor([-4.5, -3.5], dtype=torch.float64), torch.tensor([1.5, 5.0], dtype=torch.float64)
 
     def on(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         axes = [torch.linspace(float(a), float(b), points, dtype=torch.float64) for a, b in zip(low, high, strict=True)]
         logs = torch.cartesian_prod(*axes)
         # a density of the logarithms: times length and scale
-        return logs, log_posterior(logs, x[:n], y) + logs.sum(1)
+        return logs, log_posterior(logs, x, y) + logs.sum(1)
 
     for _ in range(3):  # each grid is laid over what the one before found
         logs, weight = on(low, high)
@@ -149,7 +142,36 @@ def by_quadrature(x: torch.Tensor, y: torch.Tensor, target: torch.Tensor, points
         reach = 5 * torch.maximum(spread, cell)
         low, high = torch.maximum(mean - reach, low), torch.minimum(mean + reach, high)
     logs, weight = on(low, high)
+    return logs, weight.log_softmax(0)
+
+
+def answers(logs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predictive means and variances (m,) at the last point under each of ``logs`` (m, 2): ``x`` (n + 1, 1), ``y``
+    (n,)."""
     length, scale = logs[:, 0].exp()[:, None, None], logs[:, 1].exp()[:, None, None]
     many = x.expand(len(logs), -1, -1)
-    mean, variance = exact(many, y.expand(len(logs), -1), lambda a, b: scale * matern(a, b, length))
-    return torch.logsumexp(weight.log_softmax(0) + normal_log_density(target, mean, variance), 0)
+    return exact(many, y.expand(len(logs), -1), lambda a, b: scale * matern(a, b, length))
+
+
+def by_quadrature(x: torch.Tensor, y: torch.Tensor, target: torch.Tensor, points: int = 32) -> torch.Tensor:
+    """Log of the exact predictive density at the last point, hyper-parameters integrated out on a grid in log space.
+
+    Args:
+        x: (n + 1, 1).
+        y: (n,).
+        target: value at the query.
+        points: of the grid in each direction.
+    """
+    logs, weight = posterior_grid(x[:-1], y, points)
+    mean, variance = answers(logs, x, y)
+    return torch.logsumexp(weight + normal_log_density(target, mean, variance), 0)
+
+
+def moments(x: torch.Tensor, y: torch.Tensor, queries: torch.Tensor, points: int = 32) -> tuple[Any, Any]:
+    """Mean and deviation (m,) of the exact predictive distribution at ``queries`` (m, 1), given ``x`` (n, 1), ``y``."""
+    logs, weight = posterior_grid(x, y, points)
+    p = weight.exp()
+    found = [answers(logs, torch.cat([x, query[None]]), y) for query in queries]
+    means = torch.stack([(p * mean).sum() for mean, _ in found])
+    squares = torch.stack([(p * (variance + mean.square())).sum() for mean, variance in found])
+    return means.numpy(), (squares - means.square()).sqrt().numpy()

@@ -45,11 +45,8 @@ def sample(x: torch.Tensor, y: torch.Tensor, warm_up: int, samples: int) -> torc
 def log_density(logs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Log of the mean of the predictive densities at the last point: ``logs`` (samples, 2), ``x`` (n + 1, 1), ``y``
     (n + 1,)."""
-    length, scale = logs[:, 0].exp()[:, None, None], logs[:, 1].exp()[:, None, None]
-    n = len(y) - 1
-    many = x.expand(len(logs), -1, -1)
-    mean, variance = gp.exact(many, y[:n].expand(len(logs), -1), lambda a, b: scale * gp.matern(a, b, length))
-    return gp.normal_log_density(y[n], mean, variance).logsumexp(0) - torch.tensor(float(len(logs))).log()
+    mean, variance = gp.answers(logs, x, y[:-1])
+    return gp.normal_log_density(y[-1], mean, variance).logsumexp(0) - torch.tensor(float(len(logs))).log()
 
 
 def answer(run: Run, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

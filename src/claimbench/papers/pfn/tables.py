@@ -77,6 +77,12 @@ def calibration_error(p: Array, y: Array, bins: int) -> float:
     return float(np.abs(np.bincount(which, p - y, bins)).sum() / len(p))
 
 
+def reliability(p: Array, y: Array, bins: int) -> list[tuple[float, float]]:
+    """Mean probability and frequency of class 1 in bins of probability that are not empty."""
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    return [(float(p[which == k].mean()), float(y[which == k].mean())) for k in np.unique(which)]
+
+
 def by_table(table: Array, p: Array, y: Array) -> dict[int, float]:
     """Mean AUC over the subsets of each table: ``table`` (subsets,), ``p`` and ``y`` (subsets, test)."""
     values = np.array([auc(a, b) for a, b in zip(p, y, strict=True)])
