@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from claimbench import data
-from claimbench.data import loaders, registry
+from claimbench.data import loaders, registry, splits
 from claimbench.data.loaders import LOADERS
 from claimbench.data.preparation import folder_of
+from claimbench.errors import UserError
 
 HALVES = {"protocol": "halves"}
 TABPFN = [name for name in registry.DATASETS if name.startswith("cc18-")]
@@ -124,3 +125,67 @@ def test_a_subset_of_two_classes(mirror: Path, shared_root: Path) -> None:
         assert np.bincount(arrays["y"]).tolist() == [15, 15]
         assert np.bincount(arrays["test_y"]).tolist() == [35, 35]
     assert not np.array_equal(found[0]["x"], found[1]["x"])
+
+
+def test_many_subsets_of_a_collection(tmp_path: Path) -> None:
+    for name, rows in (("a.dat", 60), ("b.dat", 50)):
+        columns = 3 if name == "a.dat" else 2
+        lines = [", ".join([*(str(i * (c + 1)) for c in range(columns)), "pq"[i % 2]]) for i in range(rows)]
+        (tmp_path / name).write_text("\n".join(lines))
+    arrays = LOADERS["keel_collection"](tmp_path, files=["a.dat", "b.dat"])
+    assert arrays["x"].shape == (110, 3)
+    assert np.isnan(arrays["x"][60:, 2]).all()
+    assert not np.isnan(arrays["x"][:60]).any()
+    assert np.bincount(arrays["table"]).tolist() == [60, 50]
+    params = {"train": 10, "test": 20, "most": 40, "subsets": 3}
+    fit, score = splits.binary_subsets(arrays, params, 2, "made-up")
+    assert set(fit) == {"rows", "y", "table"}, "no label of a test row"
+    assert fit["rows"].shape == (6, 30)
+    for rows, table, test, labels in zip(fit["rows"], fit["table"], score["rows"], score["test_y"], strict=True):
+        assert len(set(rows)) == 30
+        assert set(arrays["table"][rows]) == {table}
+        assert rows[10:].tolist() == test.tolist()
+        assert arrays["y"][test].tolist() == labels.tolist()
+    alone = splits.binary_subset(arrays["y"][:60], 10, 20, 40, 7, "made-up")  # run 2, subset 1
+    assert fit["rows"][1].tolist() == [*alone["train"], *alone["test"]]
+
+
+def test_the_collection_of_binary_tables(tmp_path: Path) -> None:
+    split = {"protocol": "binary-subsets", "subsets": 2}
+    data.prepare("wdbc", [(split, 0)], tmp_path)
+    fit = data.load_fit("wdbc", split, 0, tmp_path).arrays
+    assert fit["x"].shape == (2, 100, 30)
+    assert "test_y" not in fit
+    score = data.load_score("wdbc", split, 0, tmp_path).arrays
+    np.testing.assert_array_equal(score["test_x"], fit["x"][:, 30:])
+    assert score["test_y"].shape == (2, 70)
+    with pytest.raises(UserError, match="subsets is 0"):
+        data.prepare("wdbc", [({"protocol": "binary-subsets", "subsets": 0}, 0)], tmp_path)
+
+
+def test_characters_of_omniglot(tmp_path: Path) -> None:
+    import zipfile
+
+    from PIL import Image
+
+    for file, alphabets in (("one.zip", ("Greek", "Korean")), ("two.zip", ("Greek", "Tagalog"))):
+        with zipfile.ZipFile(tmp_path / file, "w") as archived:
+            for place, alphabet in enumerate(alphabets):
+                image = Image.new("1", (105, 105), 1)
+                image.putpixel((7, place), 0)
+                with archived.open(f"{file[:-4]}/{alphabet}/character03/0001_01.png", "w") as opened:
+                    image.save(opened, format="png")
+    found = LOADERS["omniglot"](tmp_path, background="one.zip", evaluation="two.zip")
+    assert found["y"].tolist() == [3, 103, 203]
+    assert found["public_train"].tolist() == [0, 1]
+    assert found["public_test"].tolist() == [2], "an alphabet of the background does not test"
+    assert np.argwhere(found["x"][1]).tolist() == [[1, 7]]
+
+
+def test_small_omniglot(mirror: Path, shared_root: Path) -> None:
+    split = {"protocol": "public"}
+    data.prepare("omniglot-small", [(split, 0)], shared_root, mirror)
+    arrays = data.load_score("omniglot-small", split, 0, shared_root).arrays
+    assert arrays["x"].shape == (2720, 105, 105)
+    assert not set(arrays["y"] // 100) & set(arrays["test_y"] // 100)
+    assert set(np.unique(arrays["test_y"], return_counts=True)[1]) == {20}
