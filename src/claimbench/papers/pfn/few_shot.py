@@ -35,7 +35,7 @@ def build(run: Run) -> PriorFittedTransformer:
     h = run.h
     with run.torch_stream("init"):
         net = PriorFittedTransformer(h.side**2, h.classes, h.width, h.layers, h.heads, h.inner, h.dropout)
-        net.encode_y = ClassEmbedding(h.classes, h.width)  # type: ignore[assignment]
+        net.encode_y = ClassEmbedding(h.classes, h.width)
     return net
 
 
