@@ -90,7 +90,9 @@ class Draws:
         d = shape + 1 - 1 / 3  # the boosted shape, for shapes below 1 as well
         x = self.normal(16, *shape.shape)
         v = (1 + x / (9 * d).sqrt()).pow(3)
-        accepted = (v > 0) & (self.uniform(16, *shape.shape).log() < 0.5 * x.square() + d * (1 - v + v.clamp_min(1e-30).log()))
+        accepted = (v > 0) & (
+            self.uniform(16, *shape.shape).log() < 0.5 * x.square() + d * (1 - v + v.clamp_min(1e-30).log())
+        )
         first = accepted.float().argmax(0, keepdim=True)
         found = d * v.gather(0, first)[0].clamp_min(1e-30)
         return found * self.uniform(*shape.shape).clamp_min(1e-30).pow(1 / shape)
@@ -173,9 +175,7 @@ def _networks(
     return x[..., : int(h["features"].max())], torch.where(scm[:, None], y, answer)
 
 
-def _layer(
-    x: torch.Tensor, h: dict[str, torch.Tensor], outputs: torch.Tensor, most: int, draws: Draws
-) -> torch.Tensor:
+def _layer(x: torch.Tensor, h: dict[str, torch.Tensor], outputs: torch.Tensor, most: int, draws: Draws) -> torch.Tensor:
     """Activation, linear map and noise: (B, rows, most) of (B, rows, padded width), zero beyond a table's outputs."""
     noise = draws.normal(len(x), x.shape[1], most)
     deviation = h["noise"][:, None].expand(-1, most)
@@ -385,7 +385,9 @@ def _categorical(x: torch.Tensor, own: torch.Tensor, configuration: Configuratio
         return x
     most_classes = (-10 * draws.uniform(len(table)).clamp_min(1e-30).log()).round().clamp(2, 100).long()
     count = torch.where(
-        draws.coin(len(table)), torch.full_like(most_classes, 2), draws.integer(torch.full_like(most_classes, 2), most_classes, len(table))
+        draws.coin(len(table)),
+        torch.full_like(most_classes, 2),
+        draws.integer(torch.full_like(most_classes, 2), most_classes, len(table)),
     )
     x[table, :, column] = _classes(x[table, :, column], count, 0.3, 100, draws).float()
     return x
