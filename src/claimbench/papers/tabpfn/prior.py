@@ -71,7 +71,7 @@ class Draws:
         return self.uniform(*valid.shape).masked_fill(~valid, 2.0).argsort(1)
 
     def truncated(self, most: float, least: float, size: int) -> torch.Tensor:
-        """Positive normal values (size,) whose mean and deviation are log-uniform in [least, most] (TNLU of Table 5)."""
+        """Positive normal values (size,); mean and deviation are log-uniform in [least, most] (TNLU of Table 5)."""
         low, high = math.log(least), math.log(most)
         mean, deviation = self.uniform(size, low=low, high=high).exp(), self.uniform(size, low=low, high=high).exp()
         below = torch.special.ndtr((-mean / deviation).double())
@@ -133,8 +133,8 @@ def sample(
         generator: of all random numbers; tables lie on its device.
 
     Returns:
-        Features (tables, rows, max_features) float32, and classes (tables, rows) int64; -100 everywhere in a table whose
-        labelled rows and queries could not be given the same classes.
+        Features (tables, rows, max_features) float32, and classes (tables, rows) int64; -100 everywhere in a table
+        whose labelled rows and queries could not be given the same classes.
     """
     draws = Draws(generator)
     h = hyperparameters(tables, configuration, draws)
@@ -273,8 +273,8 @@ def _weights(
 ) -> torch.Tensor:
     """(B, *shape), zero beyond a table's own inputs and outputs.
 
-    Dense with dropout from the second layer on, or in blocks along the diagonal, zero elsewhere. The scale of dropout is
-    that of the released code, 1 - sqrt(p).
+    Dense with dropout from the second layer on, or in blocks along the diagonal, zero elsewhere. The scale of dropout
+    is that of the released code, 1 - sqrt(p).
     """
     tables, (rows, columns) = len(inputs), shape
     row = torch.arange(rows, device=draws.device)[:, None]
@@ -332,7 +332,7 @@ def _finish(
     configuration: Configuration,
     draws: Draws,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    tables, rows, most = x.shape
+    tables, _, most = x.shape
     x, y = x.nan_to_num(0.0).clamp(-1e15, 1e15), y.nan_to_num(0.0).clamp(-1e15, 1e15)
     own = torch.arange(most, device=draws.device) < features[:, None]
     x = _rotate(x, features, draws)
@@ -376,7 +376,7 @@ def standardise(x: torch.Tensor) -> torch.Tensor:
 
 def _categorical(x: torch.Tensor, own: torch.Tensor, configuration: Configuration, draws: Draws) -> torch.Tensor:
     """Some columns of some tables become ranks: of max(round(Gamma(1, 10)), 2) classes at most."""
-    tables, rows, most = x.shape
+    tables, _, most = x.shape
     share = torch.where(
         draws.coin(tables, p=configuration.categorical), draws.uniform(tables), torch.zeros(tables, device=x.device)
     )
@@ -413,8 +413,8 @@ def _classes(values: torch.Tensor, count: torch.Tensor, ordered: float, most: in
 def _same_classes(
     x: torch.Tensor, y: torch.Tensor, labelled: int, most: int, draws: Draws
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows in another order where labelled rows and queries differ in their classes (ten tries), classes numbered from 0
-    without gaps and moved on by a random number; tables for which no order helped have the class -100."""
+    """Rows in another order where labelled rows and queries differ in their classes (ten tries), classes numbered from
+    0 without gaps and moved on by a random number; tables for which no order helped have the class -100."""
     tables, rows, features = x.shape
     bad = ~_compatible(y, labelled, most)
     for _ in range(10):

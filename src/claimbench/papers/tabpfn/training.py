@@ -25,7 +25,7 @@ ARCHITECTURE = ("max_features", "max_classes", "width", "layers", "heads", "inne
 
 
 def build(configuration: dict[str, Any]) -> PriorFittedTransformer:
-    """The network of a configuration, freshly initialised; a query sees labelled rows only (Section 4.1, Appendix E)."""
+    """The network of a configuration, freshly initialised; a query sees labelled rows only (Section 4.1)."""
     c = configuration
     return PriorFittedTransformer(
         c["max_features"], c["max_classes"], c["width"], c["layers"], c["heads"], c["inner"], query_sees_itself=False
@@ -47,8 +47,8 @@ def loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 def draw(run: Run, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     """The tables of a step, on the run's device: features, classes, and the number of labelled rows.
 
-    A step's tables depend on the seed and the step alone, so that they can be drawn ahead. ``rows`` lists the lengths of
-    tables, of which each step takes one; a step has ``tokens`` rows in all.
+    A step's tables depend on the seed and the step alone, so that they can be drawn ahead. ``rows`` lists the lengths
+    of tables, of which each step takes one; a step has ``tokens`` rows in all.
     """
     h = run.h
     start = run.torch_generator(f"tables/{step}")
@@ -111,8 +111,8 @@ def held_out(run: Run, net: nn.Module) -> dict[str, float]:
     The same tables and queries for every size: the first rows are labelled, the last ``asked`` are queries.
 
     Returns:
-        ``ce_<n>`` for each of ``sizes``; ``ce`` and ``frequency_ce`` at the largest; ``z``, the mean paired difference of
-        those two in standard errors; ``least_fall`` of ``ce`` from a size to the next.
+        ``ce_<n>`` for each of ``sizes``; ``ce`` and ``frequency_ce`` at the largest; ``z``, the mean paired difference
+        of those two in standard errors; ``least_fall`` of ``ce`` from a size to the next.
     """
     h, largest = run.h, max(run.h.sizes)
     rows = largest + h.asked
