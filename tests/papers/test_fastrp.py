@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def test_randne_is_its_formula() -> None:
     A = graph()
     T = A.toarray() / A.toarray().sum(1, keepdims=True)
     U0, _ = np.linalg.qr(projection.gaussian(60, 6, np.random.default_rng(3)))
-    expected = U0 + 100 * T @ U0 + 1000 * T @ T @ U0
+    expected = T @ U0 + 100 * T @ T @ U0 + 1000 * T @ T @ T @ U0
     expected = (expected - expected.mean(0)) / expected.std(0)
     found = projection.randne(A, 6, [1.0, 100.0, 1000.0], np.random.default_rng(3))
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -174,6 +175,15 @@ def test_random_graph_is_simple() -> None:
     assert A.diagonal().sum() == 0
     assert set(A.data) == {1.0}
     assert 5800 < A.nnz <= 6000
+
+
+def test_the_paper_tier_runs_the_published_parameter_study(tmp_path: Path) -> None:
+    values = {"tier": "paper", "papers": ["fastrp"], "experiments": {"fastrp": ["parameters"]}}
+    plan = make_plan(load_config(None, values | {"results_dir": str(tmp_path)}))
+    planned = {run.cell.setting_string for job in plan.jobs.values() for run in job.runs}
+    with open(Path(experiments.__file__).with_name("published.csv"), newline="") as file:
+        published = {row["setting"] for row in csv.DictReader(file) if row["experiment"] == "parameters"}
+    assert {setting for setting in published if "varied" not in setting} <= planned
 
 
 def judged(tmp_path: Path, sabotage: str, experiment: str, keep: Any, **hyper: Any) -> dict[str, str]:
