@@ -186,26 +186,30 @@ def test_the_paper_tier_runs_the_published_parameter_study(tmp_path: Path) -> No
     assert {setting for setting in published if "varied" not in setting} <= planned
 
 
-def judged(tmp_path: Path, sabotage: str, experiment: str, keep: Any, **hyper: Any) -> dict[str, str]:
+def judged(
+    tmp_path: Path, sabotage: str, experiment: str, keep: Any, needs: tuple[str, ...] = (), **hyper: Any
+) -> dict[str, str]:
     from claimbench.collect import collect
 
     values = {
         "tier": "laptop",
         "bundle_s": 1e6,
         "papers": ["fastrp"],
-        "experiments": {"fastrp": [experiment]},
+        "experiments": {"fastrp": [*needs, experiment]},
         "results_dir": str(tmp_path / sabotage),
         "data_dir": str(tmp_path / "data"),
         "overrides": {"fastrp": {experiment: {"hyper": {"sabotage": sabotage, **hyper}}}},
     }
     plan = make_plan(load_config(None, values))
-    (whole,) = plan.jobs.values()
-    job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
-    for dataset in job.datasets:
-        runner.prepare(plan, dataset)
     executor = runner.Runner(plan)
-    executor.fit(job)
-    executor.score(job)
+    for name in (*needs, experiment):
+        jobs = [job for job in plan.jobs.values() if job.runs[0].cell.experiment == name]
+        runs = tuple(run for job in jobs for run in job.runs if keep(run))
+        job = dataclasses.replace(jobs[0], runs=runs)
+        for dataset in job.datasets:
+            runner.prepare(plan, dataset)
+        executor.fit(job)
+        executor.score(job)
     collect(plan, "fastrp")
     return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "fastrp")}
 
@@ -217,6 +221,22 @@ def test_foreign_embeddings_turn_the_headline(tmp_path: Path) -> None:
 
     honest, sabotaged = (judged(tmp_path, name, "reduction", keep, dim=64) for name in ("none", "shuffled-embedding"))
     assert (honest["C8c"], sabotaged["C8c"]) == ("reproduced", "contradicted")
+
+
+@pytest.mark.slow
+def test_foreign_embeddings_turn_the_comparison_with_randne(tmp_path: Path) -> None:
+    def keep(run: Any) -> bool:
+        cell = run.cell
+        if cell.dataset != "blogcatalog" or cell.method not in ("fastrp", "randne"):
+            return False
+        C = 0.1 if cell.method == "fastrp" else 1.0
+        return cell.experiment == "embedding" or (cell.setting["percent"], cell.setting["C"]) == (10, C)
+
+    honest, sabotaged = (
+        judged(tmp_path, name, "classification", keep, ("embedding",)) for name in ("none", "shuffled-embedding")
+    )
+    assert honest["C3a"] == "reproduced"
+    assert sabotaged["C3a"] in ("contradicted", "inconclusive")
 
 
 def test_a_wrong_variance_turns_the_closed_form(tmp_path: Path) -> None:
