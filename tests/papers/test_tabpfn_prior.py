@@ -17,7 +17,7 @@ from claimbench.papers.tabpfn import prior, training
 from claimbench.papers.tabpfn.prior import Configuration, Draws
 from claimbench.run import Checkpoint, Run
 
-SMALL = Configuration(rows=60, max_features=6, max_classes=4, largest_width=30, largest_layers=5, groups=3)
+SMALL = Configuration(rows=60, max_features=6, max_classes=4, largest_width=30, largest_layers=5, group=8)
 
 
 def draws(seed: int = 0) -> Draws:
@@ -67,15 +67,19 @@ def test_hyper_parameters_keep_their_ranges() -> None:
 
 
 def hyper(tables: int, seed: int, scm: bool, **fixed: Any) -> dict[str, torch.Tensor]:
+    """A group: of one kind and one activation, the deepest first."""
     h = prior.hyperparameters(tables, replace(SMALL, scm=float(scm)), draws(seed))
-    for name, value in fixed.items():
+    for name, value in {"activation": 0, **fixed}.items():
         h[name] = torch.full_like(h[name], value)
     order = h["layers"].argsort(descending=True)
     return {name: value[order] for name, value in h.items()}
 
 
-@pytest.mark.parametrize("scm", [True, False])
-def test_padded_networks_are_those_of_a_loop(scm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+FUNCTIONS = (torch.tanh, torch.nn.functional.leaky_relu, torch.nn.functional.elu, lambda x: x)
+
+
+@pytest.mark.parametrize("scm, activation", [(True, 0), (False, 0), (True, 1), (False, 2), (True, 3)])
+def test_padded_networks_are_those_of_a_loop(scm: bool, activation: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without noise, every table recomputed alone from its own weights."""
     weights, biases, causes = [], [], []
     for name, kept in (("_weights", weights), ("_bias", biases), ("_causes", causes)):
@@ -86,13 +90,11 @@ def test_padded_networks_are_those_of_a_loop(scm: bool, monkeypatch: pytest.Monk
             return kept[-1]
 
         monkeypatch.setattr(prior, name, record)
-    h = hyper(40, 3, scm=scm, noise=0.0, last=True, sorted=True, weight=0.7)
-    x, y = prior._networks(h, SMALL, draws(4))
-    functions = {"tanh": torch.tanh, "identity": lambda v: v, "elu": torch.nn.functional.elu,
-                 "leaky_relu": torch.nn.functional.leaky_relu}  # fmt: skip
+    h = hyper(40, 3, scm, activation=activation, noise=0.0, last=True, weight=0.7)
+    x, y = (prior._causal if scm else prior._bayesian)(h, 60, draws(4))
+    act = FUNCTIONS[activation]
     for i in range(40):
         width, inputs, depth = (int(h[name][i]) for name in ("width", "causes", "layers"))
-        act = functions[prior.ACTIVATIONS[int(h["activation"][i])]]
         state = causes[0][i, :, :inputs] @ weights[0][i, :inputs, :width] + biases[0][i, :, :width]
         nodes = []
         for layer in range(1, depth):
@@ -111,18 +113,24 @@ def test_padded_networks_are_those_of_a_loop(scm: bool, monkeypatch: pytest.Monk
         assert bool((x[i, :, features:] == 0).all())
 
 
-def test_features_are_distinct_nodes_in_order_or_neighbours() -> None:
-    h = hyper(200, 5, scm=True)
-    layers, most = int(h["layers"].max()) - 1, int(h["width"].max())
-    own = torch.full((200, layers, most), -1.0)  # every node holds its own number
-    for i in range(200):
-        width, depth = int(h["width"][i]), int(h["layers"][i]) - 1
-        own[i, :depth, :width] = torch.arange(depth * width).reshape(depth, width).float()
-    x, y = prior._nodes(own[:, None], h, draws(6))
+def test_features_are_distinct_nodes_in_order_or_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = hyper(200, 5, True)
+
+    def numbers(h: dict[str, torch.Tensor], *_: Any) -> Any:
+        """States in which every node holds its own number."""
+        unit = torch.arange(int(h["width"].max())).float()
+        for layer in range(int(h["layers"].max()) - 1):
+            deep = h["width"][h["layers"] - 1 > layer]
+            yield (layer * deep[:, None] + unit)[:, None]
+
+    monkeypatch.setattr(prior, "_states", numbers)
+    monkeypatch.setattr(prior, "_causes", lambda *_: None)
+    x, y = prior._causal(h, 1, draws(6))
     for i in range(200):
         features, total = int(h["features"][i]), int((h["layers"][i] - 1) * h["width"][i])
-        chosen = x[i, 0, :features]
+        chosen, target = x[i, 0, :features], float(y[i, 0])
         assert chosen.min() >= 0
+        assert chosen.max() < total
         assert len(set(chosen.tolist())) == features
         if h["sorted"][i]:
             assert bool((chosen.diff() > 0).all())
@@ -130,9 +138,19 @@ def test_features_are_distinct_nodes_in_order_or_neighbours() -> None:
             spread = torch.cat([chosen, y[i]]) if not h["last"][i] else chosen
             assert float(spread.max() - spread.min()) <= features
         if h["last"][i]:
-            assert float(y[i]) == total - 1
+            assert target == total - 1
         else:
-            assert float(y[i]) not in chosen.tolist()
+            assert target not in chosen.tolist()
+
+
+def test_groups_are_of_one_kind_and_hold_every_table_once() -> None:
+    h = prior.hyperparameters(300, SMALL, draws(11))
+    groups = list(prior._groups(h, 16))
+    assert torch.equal(torch.cat(groups).sort().values, torch.arange(300))
+    for members in groups:
+        assert 1 <= len(members) <= 16
+        assert len(h["scm"][members].unique()) == len(h["activation"][members].unique()) == 1
+        assert bool((h["layers"][members].diff() <= 0).all())
 
 
 def test_weights_are_dropped_or_in_blocks() -> None:
@@ -249,7 +267,7 @@ def test_some_columns_are_categorical() -> None:
 # ---- training --------------------------------------------------------------------------------------------------------
 
 HYPER = {
-    "max_features": 6, "max_classes": 4, "largest_width": 30, "largest_layers": 4, "groups": 2, "scm": 0.5,
+    "max_features": 6, "max_classes": 4, "largest_width": 30, "largest_layers": 4, "group": 4, "scm": 0.5,
     "categorical": 0.2, "rows": [24, 40], "tokens": 960, "least_queries": 0.25, "micro": 10_000, "width": 16, "layers": 2,
     "heads": 2, "inner": 32, "learning_rate": 3e-3, "warm_up": 0.1, "steps": 8, "stop_after": 100, "log_every": 2,
     "sizes": [4, 8, 16], "asked": 8, "tested": 150, "sabotage": "none",
