@@ -33,16 +33,18 @@ def test_queries_see_labelled_points_and_themselves() -> None:
     assert float((positional(shuffled, y[:, order]) - positional(x, y)).abs().max()) > 1e-3
 
 
-def test_the_attention_is_that_of_a_mask() -> None:
+@pytest.mark.parametrize("itself", [True, False])
+def test_the_attention_is_that_of_a_mask(itself: bool) -> None:
     torch.manual_seed(1)
-    block, x, n = Block(8, 2, 16, 0.0), torch.randn(3, 7, 8), 4
+    block, x, n = Block(8, 2, 16, query_sees_itself=itself), torch.randn(3, 7, 8), 4
     nn.init.normal_(block.out.weight)
     theirs = nn.MultiheadAttention(8, 2, batch_first=True)
     theirs.in_proj_weight.data, theirs.in_proj_bias.data = block.qkv.weight.data, block.qkv.bias.data
     theirs.out_proj.weight.data, theirs.out_proj.bias.data = block.out.weight.data, block.out.bias.data
     hidden = torch.ones(7, 7, dtype=torch.bool)
     hidden[:, :n] = False
-    hidden[range(n, 7), range(n, 7)] = False
+    if itself:
+        hidden[range(n, 7), range(n, 7)] = False
     expected = block.norms[0](x + theirs(x, x, x, attn_mask=hidden, need_weights=False)[0])
     expected = block.norms[1](expected + block.down(torch.nn.functional.gelu(block.up(expected))))
     torch.testing.assert_close(block(x, n), expected)
