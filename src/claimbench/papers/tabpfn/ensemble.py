@@ -32,8 +32,8 @@ class Member:
 
 
 def members(count: int, classes: int, columns: int, random: np.random.RandomState) -> list[Member]:
-    """``count`` different notations (fewer when there are not so many): every shift with every rotation in random order,
-    each without and then with the power transform."""
+    """``count`` different notations, or as many as there are: every shift with every rotation in random order, each
+    without and then with the power transform."""
     pairs = list(itertools.product(range(classes), range(max(columns, 1))))
     order = random.permutation(len(pairs))
     return [Member(*pairs[i], raised) for i in order for raised in (False, True)][:count]

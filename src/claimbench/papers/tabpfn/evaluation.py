@@ -28,7 +28,7 @@ def all_metrics(y: ArrayLike, p: ArrayLike) -> dict[str, float]:
 
 def auc_ovo(y: ArrayLike, p: ArrayLike) -> float:
     """Area under the ROC curve, one class against one other, averaged over ordered pairs (Hand, Till 2001); for two
-    classes the usual one. As scikit-learn's ``roc_auc_score(multi_class="ovo")``; classes without a row are left out."""
+    classes the usual one. As scikit-learn's ``roc_auc_score(multi_class="ovo")``; classes without rows are left out."""
     labels, rows = _checked(y, p)
     classes = np.unique(labels)
     if rows.shape[1] == 2:

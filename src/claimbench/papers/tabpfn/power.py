@@ -43,7 +43,9 @@ def best_lambdas(x: Array) -> Array:
         if not active.size:
             break
         part = slice(None) if active.size == x.shape[1] else active
-        slope, bend = _likelihood(found[active], size[:, part], negative[:, part], known[:, part], count[part], pull[part])
+        slope, bend = _likelihood(
+            found[active], size[:, part], negative[:, part], known[:, part], count[part], pull[part]
+        )
         low[active] = np.where(slope > 0, found[active], low[active])
         high[active] = np.where(slope > 0, high[active], found[active])
         with np.errstate(divide="ignore", invalid="ignore"):
