@@ -107,8 +107,8 @@ def _logistic(parameters: dict[str, Any], seed: int, categorical: Sequence[int])
     penalty = given.pop("penalty", "l2")
     if penalty == "none":
         given["C"] = math.inf
-    ratio = 1.0 if penalty == "l1" else 0.0
-    return _scaled(_quiet(LogisticRegression(solver="saga", l1_ratio=ratio, random_state=seed, **given)), categorical)
+    given["l1_ratio"] = 1.0 if penalty == "l1" else 0.0
+    return _scaled(_quiet(LogisticRegression(solver="saga", random_state=seed, **given)), categorical)
 
 
 def _quiet(estimator: Any) -> Any:
@@ -128,7 +128,7 @@ def _silenced(estimator: Any, category: type[Warning]) -> Any:
             warnings.simplefilter("ignore", category)
             return fit(self, X, y)
 
-    return type(type(estimator).__name__, (type(estimator),), {"fit": silent})(**estimator.get_params())
+    return type(type(estimator).__name__, (type(estimator),), {"fit": silent})(**estimator.get_params(deep=False))
 
 
 def _neighbours(parameters: dict[str, Any], seed: int, categorical: Sequence[int]) -> Any:
@@ -201,9 +201,14 @@ def _lightgbm(parameters: dict[str, Any], seed: int, categorical: Sequence[int])
     given = dict(parameters)
     if "subsample" in given:
         given["subsample_freq"] = 1  # without it the library ignores the share
-    if categorical:
-        given["categorical_feature"] = list(categorical)
-    return _library("lightgbm").LGBMClassifier(n_jobs=1, random_state=seed, verbose=-1, **given)
+
+    class Categorical(_library("lightgbm").LGBMClassifier):  # type: ignore[misc]
+        """Told of the categories where the library listens, in ``fit``; the official code names them in vain."""
+
+        def fit(self, X: Any, y: Any) -> Any:
+            return super().fit(X, y, categorical_feature=list(categorical) or "auto")
+
+    return Categorical(n_jobs=1, random_state=seed, verbose=-1, **given)
 
 
 def _catboost(parameters: dict[str, Any], seed: int, categorical: Sequence[int]) -> Any:

@@ -1,6 +1,6 @@
 """The paper's metrics (Section 5.2) on numpy arrays.
 
-``y`` is (n,) int class numbers, ``p`` (n, classes) probabilities; rows are made to add up to 1.
+``y`` is (n,) int class numbers, ``p`` (n, classes) probabilities; for logarithms rows are made to add up to 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def all_metrics(y: ArrayLike, p: ArrayLike) -> dict[str, float]:
     """``test/auc``, ``test/accuracy``, ``test/ce`` and ``test/double_softmax_ce``."""
     labels, rows = _checked(y, p)
     return {
-        "test/auc": auc_ovo(labels, rows),
+        "test/auc": auc_ovo(y, p),
         "test/accuracy": accuracy(labels, rows.argmax(1)),
         "test/ce": cross_entropy(labels, rows),
         "test/double_softmax_ce": double_softmax_cross_entropy(labels, rows),
@@ -29,7 +29,7 @@ def all_metrics(y: ArrayLike, p: ArrayLike) -> dict[str, float]:
 def auc_ovo(y: ArrayLike, p: ArrayLike) -> float:
     """Area under the ROC curve, one class against one other, averaged over ordered pairs (Hand, Till 2001); for two
     classes the usual one. As scikit-learn's ``roc_auc_score(multi_class="ovo")``; classes without rows are left out."""
-    labels, rows = _checked(y, p)
+    labels, rows = np.asarray(y), np.asarray(p, np.float64)  # as they are: sums that are rounded would break ties
     classes = np.unique(labels)
     if rows.shape[1] == 2:
         return roc_auc(labels == 1, rows[:, 1])

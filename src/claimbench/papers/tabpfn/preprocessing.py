@@ -31,9 +31,10 @@ def raise_to_normal(z: Array, n: int) -> Array:
 
     A column whose transform is not finite is left as it is.
     """
+    known = ~np.isnan(z[:n])
     with np.errstate(over="ignore", invalid="ignore"):
         raised = power.transform(z, power.best_lambdas(z[:n]))
-        mean, deviation = np.nanmean(raised[:n], 0), np.nanstd(raised[:n], 0)
+        mean, deviation = _moments(raised[:n], known, 0)
         # as scikit-learn's StandardScaler: what has no spread is only centred
         raised = (raised - mean) / np.where(deviation > 10 * np.finfo(float).eps * np.abs(mean), deviation, 1)
     good = (np.isfinite(raised) | np.isnan(z)).all(0)
@@ -71,10 +72,11 @@ def pad(z: Array, features: int) -> NDArray[np.float32]:
     return padded
 
 
-def _moments(x: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Mean and sample standard deviation of the known values of each column; NaN where there are too few."""
+def _moments(x: Array, known: NDArray[np.bool_], lost: int = 1) -> tuple[Array, Array]:
+    """Mean and standard deviation of the known values of each column, over their number less ``lost``; NaN where there
+    are too few."""
     with np.errstate(divide="ignore", invalid="ignore"):
         count = known.sum(0)
         mean = np.where(known, x, 0).sum(0) / count
-        deviation = np.sqrt((np.where(known, x - mean, 0) ** 2).sum(0) / (count - 1))
+        deviation = np.sqrt((np.where(known, x - mean, 0) ** 2).sum(0) / (count - lost))
     return mean, deviation

@@ -63,6 +63,6 @@ def random_network(run: Run) -> tuple[nn.Module, dict[str, int]]:
     generator = run.torch_generator("weights")
     with torch.no_grad():
         for parameter in net.parameters():
-            fan_in = parameter.shape[-1]
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
+            if parameter.ndim > 1:  # not the scales of the normalisations
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (2 / parameter.shape[1]) ** 0.5)
     return net.eval(), {"max_features": h.columns, "max_classes": h.classes, "max_rows": h.rows}
