@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -206,16 +205,15 @@ def test_rotation_moves_the_first_columns_to_the_end() -> None:
 
 # ---- classifier ------------------------------------------------------------------------------------------------------
 
-FLOAT32 = "float32 sums differ in the eighth digit with the number of rows, and the check allows 1e-7"
-
-
-def expected_failures(estimator: Any) -> dict[str, str]:
-    return {}
+#: held to 1e-5 by test_what_must_not_matter_does_not
+FLOAT32 = "sums in float32 differ in the eighth digit with the number and order of rows; the check allows 1e-7"
+EXPECTED = dict.fromkeys(("check_methods_sample_order_invariance", "check_methods_subset_invariance"), FLOAT32)
 
 
 @parametrize_with_checks(
     [ClaimBenchTabPFNClassifier(SMOOTHER, members=4), ClaimBenchTabPFNClassifier(SMOOTHER, members=1)],
-    expected_failed_checks=expected_failures,
+    expected_failed_checks=lambda estimator: EXPECTED,
+    xfail_strict=False,
 )
 def test_it_is_a_classifier_in_scikit_learns_manner(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -464,7 +462,7 @@ def test_published_ranks_of_the_raw_table() -> None:
 def test_significance_is_wilcoxons_with_holm() -> None:
     from scipy.stats import wilcoxon
 
-    values = np.random.default_rng(0).normal(size=(12, 3)) + [0, 0.1, 3]
+    values = np.random.default_rng(0).normal(size=(12, 3)) + np.array([0, 0.1, 3])
     p = ranking.significance(values)
     raw = [wilcoxon(values[:, a], values[:, b]).pvalue for a, b in ((0, 1), (0, 2), (1, 2))]
     assert np.array_equal(p, p.T)
