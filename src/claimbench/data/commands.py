@@ -28,7 +28,7 @@ def status(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
     source = first.label if first else ("generated" if not entry.sources else entry.sources[-1].label)
     if (root / name / "prepared" / entry.digest / "info.json").is_file():
         state = "prepared"
-    elif entry.files and all((root / name / "raw" / file.name).is_file() for file in entry.files):
+    elif entry.files and all((fetch.raw_folder(entry, root) / file.name).is_file() for file in entry.files):
         state = "fetched"
     elif not entry.sources:
         state = "generated"

@@ -41,7 +41,7 @@ class SourceFailed(Exception):
 
 
 def raw_folder(entry: Entry, root: Path) -> Path:
-    return root / entry.name / "raw"
+    return root / (entry.shares or entry.name) / "raw"
 
 
 def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
     """
     guard.refuse("fetch")
     raw = raw_folder(entry, root)
-    with locked(root / entry.name / ".lock"):
+    with locked(raw.parent / ".lock"):
         raw.mkdir(parents=True, exist_ok=True)
         for left in raw.glob(".new-*"):  # of a process that was killed
             shutil.rmtree(left, ignore_errors=True)

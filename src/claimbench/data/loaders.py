@@ -5,7 +5,8 @@ graphs ``x`` (dense (N, F) or ``scipy.sparse.csr_matrix``), ``edge_index`` (2, E
 column, without duplicates and self-loops, ``y`` (N,) int64 with -1 for a node without a label, and where nodes have
 several labels ``labels`` (N, C) uint8;
 images ``x`` (N, H, W) or (N, H, W, 3) uint8 and ``y`` (N,) int64; text ``x`` (N, ...) int16 word numbers and ``y`` (N,) int64;
-tables ``x`` (N, F) float32 and ``y`` (N,) int64 for classes, float64 for what is regressed.
+tables ``x`` (N, F) float32 and ``y`` (N,) int64 for classes, float64 for what is regressed; ``categorical`` where columns
+are categories.
 The official split, where there is one, comes as ``public_train`` / ``public_test`` (and ``public_val``) index arrays.
 """
 
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from claimbench.data import archive, guard, unpickle
+from claimbench.data import archive, guard, tabular, unpickle
 from claimbench.data.registry import Entry
 from claimbench.errors import UserError
 
@@ -412,6 +413,10 @@ LOADERS: dict[str, Callable[..., Arrays]] = {
     "token_blocks": _token_blocks,
     "table": _table,
     "diabetes": _diabetes,
+    "labelled_csv": tabular.labelled_csv,
+    "keel": tabular.keel,
+    "tabpfn": tabular.tabpfn,
+    "balance_scale": tabular.balance_scale,
     "cifar_strips": _cifar_strips,
     "image_folder": _image_folder,
     "block_model": _block_model,

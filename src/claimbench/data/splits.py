@@ -38,6 +38,10 @@ def samples(arrays: dict[str, Any], params: dict[str, Any], index: int, what: st
         return {name: labelled[chosen] for name, chosen in found.items()}
     if protocol == "public":
         return public(arrays, params["val"], what)
+    if protocol == "halves":
+        return halves(y, params["most"], index, what)
+    if protocol == "binary-subset":
+        return binary_subset(y, params["train"], params["test"], params["most"], index, what)
     raise UserError(f"split: protocol {protocol!r} does not cut samples")
 
 
@@ -68,6 +72,41 @@ def random_fractions(n: int, train: float, val: float, test: float, index: int) 
         "val": np.sort(order[stops[0] : stops[1]]),
         "train": np.sort(order[stops[1] : stops[2]]),
     }
+
+
+def halves(y: np.ndarray, most: int, index: int, what: str) -> Indices:
+    """TabPFN's protocol: a fresh permutation, its first half trains (at most ``most`` rows), the second tests.
+
+    Permutations are drawn until both parts hold every class (Hollmann et al., ICLR 2023, official evaluation). They come
+    from the run's own stream, so the splits are of the published kind without being the published ones.
+    """
+    if y.dtype.kind == "f":
+        raise UserError(f"split halves: {what} has no classes; allowed: a dataset with classes")
+    random, classes = rng(index, "split/halves"), np.unique(y)
+    for _ in range(1000):
+        order = random.permutation(y.size)
+        train, test = order[: y.size // 2][:most], order[y.size // 2 :]
+        if all(np.array_equal(np.unique(y[part]), classes) for part in (train, test)):
+            return {"train": np.sort(train), "val": order[:0], "test": np.sort(test)}
+    raise UserError(f"split halves: no permutation of {what} has every class among {most} training rows and in the test half")
+
+
+def binary_subset(y: np.ndarray, train: int, test: int, most: int, index: int, what: str) -> Indices:
+    """A small balanced task of two classes, as in the tabular study of PFNs (Mueller et al., ICLR 2022, appendix).
+
+    Of the first two classes the first ``most`` / 2 rows each are kept (fewer when one has fewer); subset ``index`` draws
+    half of ``train`` + ``test`` rows from each. The classes alternate, so both parts are balanced. The authors walk
+    through the kept rows; here they are drawn.
+    """
+    if y.dtype.kind == "f":
+        raise UserError(f"split binary-subset: {what} has no classes; allowed: a dataset with classes")
+    first, second = (np.flatnonzero(y == label)[: most // 2] for label in (0, 1))
+    kept, wanted = min(first.size, second.size), (train + test) // 2
+    if kept < wanted:
+        raise UserError(f"split binary-subset: {train + test} rows, but {what} has {kept} rows of a class; allowed: {2 * kept}")
+    random = rng(index, "split/binary-subset")
+    rows = np.stack([random.choice(part[:kept], wanted, replace=False) for part in (first, second)], 1).ravel()
+    return {"train": np.sort(rows[:train]), "val": rows[:0], "test": np.sort(rows[train:])}
 
 
 def public(arrays: dict[str, Any], val: int | None, what: str) -> Indices:

@@ -82,6 +82,10 @@ def test_public_splits_are_one_for_all_seeds() -> None:
         ({"protocol": "kfold", "val": 2}, ["val is 2", "between 0 and 1"]),
         ({"protocol": "public", "val": 0.1}, ["val is 0.1", "number of samples"]),
         ({"protocol": "random", "train": 0.9}, ["add up to 1.3", "at most 1"]),
+        ({"protocol": "halves", "most": 0}, ["most is 0", "number of samples"]),
+        ({"protocol": "halves", "most": None}, ["most is None", "number of samples"]),
+        ({"protocol": "binary-subset", "train": 15}, ["train is 15", "even number"]),
+        ({"protocol": "binary-subset", "test": 400}, ["add up to 430", "400"]),
         ({"protocol": "links", "test": "a fifth"}, ["test is 'a fifth'"]),
     ],
 )

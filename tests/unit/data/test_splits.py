@@ -71,6 +71,54 @@ def test_public_images_validate_on_the_last_of_the_training_set() -> None:
         splits.public({"y": np.zeros(3)}, None, "toy")
 
 
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(20, 300), most=st.integers(10, 200), index=st.integers(0, 20))
+def test_halves_hold_every_class(n: int, most: int, index: int) -> None:
+    y = np.minimum(np.arange(n) % 5, 2)
+    y[:2] = 3  # a class of two rows: one for each half
+    most = max(most, n // 2) if n < 60 else most
+    found = splits.halves(y, most, index, "toy")
+    assert found["test"].size == n - n // 2
+    assert found["train"].size == min(n // 2, most)
+    assert found["val"].size == 0
+    assert not set(found["train"]) & set(found["test"])
+    assert set(y[found["train"]]) == set(y[found["test"]]) == {0, 1, 2, 3}
+    again = splits.halves(y, most, index, "toy")
+    assert np.array_equal(found["train"], again["train"])
+    assert not np.array_equal(found["train"], splits.halves(y, most, index + 1, "toy")["train"])
+
+
+def test_halves_that_cannot_hold_every_class() -> None:
+    y = np.zeros(30, int)
+    y[0] = 1
+    with pytest.raises(UserError, match="no permutation of toy has every class"):
+        splits.halves(y, 1000, 0, "toy")
+    with pytest.raises(UserError, match="toy has no classes"):
+        splits.halves(np.zeros(30), 1000, 0, "toy")
+
+
+@settings(max_examples=40, deadline=None)
+@given(counts=st.lists(st.integers(50, 300), min_size=2, max_size=4), index=st.integers(0, 20))
+def test_binary_subsets_are_balanced(counts: list[int], index: int) -> None:
+    y = np.repeat(np.arange(len(counts)), counts)
+    found = splits.binary_subset(y, 30, 70, 400, index, "toy")
+    assert np.bincount(y[found["train"]]).tolist() == [15, 15]
+    assert np.bincount(y[found["test"]]).tolist() == [35, 35]
+    assert found["val"].size == 0
+    rows = np.concatenate([found["train"], found["test"]])
+    assert np.unique(rows).size == 100
+    kept = min(200, counts[0], counts[1])
+    within = np.where(y[rows] == 0, rows, rows - counts[0])
+    assert within.max() < kept, "only the first rows of a class are loaded"
+
+
+def test_binary_subsets_need_two_classes() -> None:
+    with pytest.raises(UserError, match="toy has 40 rows of a class; allowed: 80"):
+        splits.binary_subset(np.repeat([0, 1], [90, 40]), 30, 70, 400, 0, "toy")
+    with pytest.raises(UserError, match="toy has no classes"):
+        splits.binary_subset(np.zeros(300), 30, 70, 400, 0, "toy")
+
+
 def test_nodes_without_a_label_are_in_no_part() -> None:
     y = np.where(np.arange(60) % 7 == 3, -1, 0)
     for params in (
