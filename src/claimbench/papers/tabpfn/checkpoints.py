@@ -16,7 +16,6 @@ from claimbench.papers.tabpfn.training import build
 
 if TYPE_CHECKING:
     from claimbench.nn.prior_fitted import PriorFittedTransformer
-    from claimbench.run import Run
 
 FOLDER = Path(__file__).parent / "checkpoints"
 #: name -> sha256 of its file
@@ -40,11 +39,33 @@ def write_checkpoint(path: Path, artifact: dict[str, Any], record: dict[str, Any
 
 
 def load_checkpoint(name: str) -> tuple[PriorFittedTransformer, dict[str, Any]]:
-    """A network that comes with the package, and the record of its training.
+    """A network that comes with the package, and its configuration.
 
     Raises:
         UserError: no such network, or its file is not the pinned one.
     """
+    record, weights = _read(name)
+    return _network(weights, record["configuration"]), limits(record["configuration"])
+
+
+def training_record(name: str) -> dict[str, Any]:
+    """``configuration``, ``seed``, ``device``, ``cpu_s`` and ``losses`` of the training of :func:`load_checkpoint`."""
+    return _read(name)[0]
+
+
+def trained(artifact: dict[str, Any]) -> tuple[PriorFittedTransformer, dict[str, Any]]:
+    """The same of an artifact of ``prior-fitting``."""
+    weights = {key: torch.from_numpy(np.array(value)) for key, value in artifact.items() if key.startswith("net/")}
+    return _network(weights, artifact["configuration"]), limits(artifact["configuration"])
+
+
+def limits(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with ``max_rows``, the most labelled rows that training has shown."""
+    longest = max(configuration["rows"])
+    return configuration | {"max_rows": longest - int(longest * configuration["least_queries"])}
+
+
+def _read(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     from safetensors import safe_open
 
     if name not in PINNED:
@@ -55,18 +76,7 @@ def load_checkpoint(name: str) -> tuple[PriorFittedTransformer, dict[str, Any]]:
         raise UserError(f"{path}: its sha256 is {found}, but {PINNED[name]} is pinned; install the package again")
     with safe_open(str(path), framework="pt") as file:
         record = json.loads(file.metadata()["record"])
-        weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118  (not a dict)
-    return _network(weights, record["configuration"]), record
-
-
-def network(run: Run) -> tuple[PriorFittedTransformer, dict[str, Any]]:
-    """The network that a run evaluates, and its configuration: trained by a run that it needs, else a shipped one."""
-    if "network" in run.inputs:
-        given = run.inputs["network"]
-        weights = {key: torch.from_numpy(np.array(value)) for key, value in given.items() if key.startswith("net/")}
-        return _network(weights, given["configuration"]), given["configuration"]
-    net, record = load_checkpoint(run.h.checkpoint)
-    return net, record["configuration"]
+        return record, {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118  (not a dict)
 
 
 def _network(weights: dict[str, torch.Tensor], configuration: dict[str, Any]) -> PriorFittedTransformer:

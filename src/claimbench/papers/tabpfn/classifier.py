@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 @cache
 def _checkpoint(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    from claimbench.papers.tabpfn.training import load_checkpoint
+    from claimbench.papers.tabpfn.checkpoints import load_checkpoint
 
-    net, configuration = load_checkpoint(name)
-    return net.eval(), configuration
+    return load_checkpoint(name)
 
 
 class ClaimBenchTabPFNClassifier(ClassifierMixin, BaseEstimator):

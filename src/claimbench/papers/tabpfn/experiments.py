@@ -24,10 +24,12 @@ Artifact = dict[str, Any]
 
 
 def _tabpfn(run: Run, members: int) -> Any:
+    """With the network of a run that this one needs, else one that comes with the package."""
+    from claimbench.papers.tabpfn import checkpoints
     from claimbench.papers.tabpfn.classifier import ClaimBenchTabPFNClassifier
 
     return ClaimBenchTabPFNClassifier(
-        run.h.network,
+        checkpoints.trained(run.inputs["network"]) if "network" in run.inputs else run.h.network,
         members=members,
         batch=run.h.batch,
         more_rows=run.h.more_rows,
@@ -257,3 +259,32 @@ def score_context(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     given = replace(given, test_x=given.test_x[asked])
     p, seconds = _predicted(_either(run, run.h.members, given.categorical), given, given.y)
     return {"test/auc": evaluation.auc_ovo(data.arrays["test_y"][asked], p), "test/seconds": seconds}
+
+
+# ---- prior-fitting ---------------------------------------------------------------------------------------------------
+
+
+def fit_prior_fitting(run: Run, data: None) -> Artifact:
+    """A network trained on tables of the prior, and its configuration."""
+    from claimbench.papers.tabpfn import training
+
+    return training.train(run) | {"configuration": run.hyper}
+
+
+def score_prior_fitting(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    from claimbench.papers.tabpfn import checkpoints, training
+
+    net, _ = checkpoints.trained(artifact)
+    return {f"test/{name}": value for name, value in training.held_out(run, net).items()}
+
+
+def fit_prior_ablation(run: Run, data: Data) -> Artifact:
+    return _labels(run, data)
+
+
+def score_prior_ablation(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """As Table 1, with a network that knows one part of the prior."""
+    from claimbench.papers.tabpfn import evaluation, tasks
+
+    p, _ = _predicted(_tabpfn(run, run.h.members), tasks.task(data), np.asarray(artifact["y"]))
+    return evaluation.all_metrics(data.arrays["test_y"], p)

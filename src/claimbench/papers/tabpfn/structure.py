@@ -3,11 +3,12 @@ all cyclic shifts of the classes, their names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from claimbench.papers.tabpfn import checkpoints
 from claimbench.papers.tabpfn.classifier import ClaimBenchTabPFNClassifier
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ def changes(run: Run) -> dict[str, float]:
     x = random.normal(size=(h.rows, h.columns))
     y = (np.argsort(np.argsort(x @ random.normal(size=h.columns))) * h.classes) // h.rows
     test_x = random.normal(size=(h.queries, h.columns))
-    network: str | tuple[nn.Module, dict[str, int]] = h.network
+    network: str | tuple[nn.Module, dict[str, Any]] = h.network
     if run.method == "random":
         network = random_network(run)
+    elif "network" in run.inputs:
+        network = checkpoints.trained(run.inputs["network"])
     single = ClaimBenchTabPFNClassifier(network, members=1)
     p = single.fit(x, y).predict_proba(test_x)
 
