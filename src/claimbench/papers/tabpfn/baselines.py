@@ -278,7 +278,7 @@ BASELINES: dict[str, Baseline] = {
         {
             "learning_rate": _log_uniform(-4, 0),
             "max_depth": _integer(1, 10),
-            "max_iter": _integer(20, 200),
+            "max_iter": _integer(10, 100),
             "max_features": _uniform(0.2, 1),
             "l2_regularization": _log_uniform(-16, 2),
             "min_samples_leaf": _integer(1, 30),
