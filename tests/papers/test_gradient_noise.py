@@ -218,6 +218,15 @@ def test_initial_deviations(kind: str, expected: float) -> None:
     assert float(weights.std()) == pytest.approx(expected, rel=0.03)
 
 
+def test_the_paper_tier_has_the_protocol_of_the_paper() -> None:
+    cells = make_plan(load_config(None, {"tier": "paper", "papers": ["gradient-noise"]})).cells
+    deep = [cell for cell in cells if cell.experiment == "deep-mlp"]
+    assert {cell.split["protocol"] for cell in deep} == {"public"}, "MNIST has an official test set"
+    assert {(*cell.hyper["rates"], len(cell.seeds)) for cell in deep} == {(0.1, 0.01, 20)}
+    (h, _) = (cell.hyper for cell in cells if cell.experiment == "neural-gpu")
+    assert (h["train_bits"], h["test_bits"]) == (20, 200)
+
+
 # ---- memory networks -------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +369,32 @@ def test_a_program_set_by_hand_answers_the_sum() -> None:
         patch.setattr(neural_programmer, "_choice", chosen)
         scalar, _ = net(batch)
     torch.testing.assert_close(scalar.detach(), batch["table"].sum(1), atol=1e-4, rtol=1e-4)
+
+
+def test_a_program_known_from_the_words_answers_every_question() -> None:
+    """The network reads no numbers: what it chooses may depend on the words alone, and must be able to be right."""
+    batch = neural_programmer.questions(500, 6, torch.Generator().manual_seed(0))
+    programs, numbers = [], []
+    for row in batch["words"].tolist():
+        text = [neural_programmer.WORDS[word] for word in row if word]
+        comparisons = [word for word in text if word in ("greater", "lesser")]
+        *_, end = text
+        program = [*comparisons, *(word for word in text if word in ("and", "or")), {"print": "assign"}.get(end, end)]
+        program = ["reset"] * (4 - len(program)) + program
+        programs.append([neural_programmer.OPERATIONS.index(name) for name in program])
+        numbers.append([comparisons.index(kind) if kind in comparisons else 0 for kind in ("greater", "lesser")])
+    steps = iter(torch.tensor(programs).T)
+
+    def chosen(logits: torch.Tensor, hard: bool) -> torch.Tensor:
+        if logits.ndim == 3:
+            return nn.functional.one_hot(torch.tensor(numbers), logits.shape[-1]).float()
+        if logits.shape[-1] == len(neural_programmer.OPERATIONS):
+            return nn.functional.one_hot(next(steps), logits.shape[-1]).float()
+        return torch.ones_like(logits)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neural_programmer, "_choice", chosen)
+        assert neural_programmer.accuracy(neural_programmer.NeuralProgrammer(16), batch) == 1.0
 
 
 @pytest.mark.parametrize(
