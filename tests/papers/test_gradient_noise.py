@@ -171,21 +171,29 @@ def test_a_stack_trains_each_run_as_alone() -> None:
 
 
 def test_training_resumes_bit_for_bit(tmp_path: Path) -> None:
+    """Parameters of a stack, and the curves of all its runs."""
     x, y = samples()
-    whole = deep_mlp.train([mlp_run(eta=0.01, steps=6)], [x], [y])[0]["parameters"]
-    run = mlp_run(eta=0.01, steps=6, folder=tmp_path)
-    run.checkpoint.every_s = 0.0
+
+    def two(folder: Path | None = None) -> list[Run]:
+        return [mlp_run(0, eta=0.01, steps=6, folder=folder), mlp_run(1, eta=0.01, steps=6)]
+
+    whole, again = two(), two(tmp_path)
+    expected = deep_mlp.train(whole, [x, x], [y, y])
+    broken = two(tmp_path)
+    broken[0].checkpoint.every_s = 0.0
     calls = iter(range(100))
 
     def killed() -> None:
         if next(calls) == 3:
             raise KeyboardInterrupt
 
-    run.alive = killed  # type: ignore[method-assign]
+    broken[0].alive = killed  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        deep_mlp.train([run], [x], [y])
-    again = deep_mlp.train([mlp_run(eta=0.01, steps=6, folder=tmp_path)], [x], [y])[0]["parameters"]
-    np.testing.assert_array_equal(again, whole)
+        deep_mlp.train(broken, [x, x], [y, y])
+    found = deep_mlp.train(again, [x, x], [y, y])
+    for one, other, before, after in zip(whole, again, expected, found, strict=True):
+        np.testing.assert_array_equal(after["parameters"], before["parameters"])
+        assert other.curves == one.curves
 
 
 def test_zeros_stay_zeros_without_noise() -> None:
