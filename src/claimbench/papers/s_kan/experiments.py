@@ -210,7 +210,7 @@ def fit_images(run: Run, data: Data) -> Artifact:
     total = h.epochs * per_epoch
     keep = (lambda count: net.keep(x[: h.scored], count)) if run.method == "s-kan" else None
     order: tuple[int, torch.Tensor] = (-1, torch.empty(0))
-    for step, optimizer in phases(run, net, total, keep):
+    for step, optimizer in phases([run], net, total, keep):
         epoch, place = divmod(step, per_epoch)
         if order[0] != epoch:
             order = epoch, torch.from_numpy(run.rng(f"order {epoch}").permutation(len(x))).to(run.device)

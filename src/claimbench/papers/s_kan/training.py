@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from claimbench.papers.s_kan.networks import KAN, MLP
-from claimbench.training import Loop
+from claimbench.training import StackLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,24 +21,24 @@ PHASES = ((0.2, None), (0.2, 2), (0.6, 1))
 
 
 def phases(
-    run: Run, net: torch.nn.Module, steps: int, keep: Callable[[int], None] | None, name: str = ""
+    runs: list[Run], net: torch.nn.Module, steps: int, keep: Callable[[int], None] | None, name: str = ""
 ) -> Iterator[tuple[int, torch.optim.Optimizer]]:
     """Steps ``0..steps-1`` still to do, each with the optimiser of its phase.
 
     Args:
-        run: whose ``learning_rate`` and checkpoint are used.
+        runs: trained together; the ``learning_rate`` and checkpoint of the first are used.
         net: what is trained; it lies on its device already.
         steps: of all phases together.
         keep: called with the number of families at the start of a phase that has fewer; None is a single phase.
         name: tells loops of one run apart.
     """
-    rate, share, start = run.h.learning_rate, 0.0, 0
+    rate, share, start = runs[0].h.learning_rate, 0.0, 0
     for number, (part, count) in enumerate(PHASES if keep else ((1.0, None),)):
         share += part
         stop = round(share * steps)
         optimizer = torch.optim.Adam(net.parameters(), lr=rate, fused=True)
         state: dict[str, Any] = {"cut": False}
-        loop = Loop(run, f"phase {number} {name}", stop - start, net=net, adam=optimizer, state=state)
+        loop = StackLoop(runs, f"phase {number} {name}", stop - start, net=net, adam=optimizer, state=state)
         if keep and count is not None and not state["cut"]:
             keep(count)
             state["cut"] = True
@@ -66,7 +66,7 @@ def train(runs: list[Run], net: KAN | MLP, x: torch.Tensor, y: torch.Tensor) -> 
         selectable = net
         keep = lambda count: selectable.keep(x, count)  # noqa: E731
     who = " ".join(f"{run.seed}/{sorted(run.setting.items())}" for run in runs)
-    for step, optimizer in phases(runs[0], net, h.steps, keep, who):
+    for step, optimizer in phases(runs, net, h.steps, keep, who):
         loss = (net(x) - y).square().mean((1, 2))
         optimizer.zero_grad()
         loss.sum().backward()
