@@ -13,7 +13,13 @@ import torch
 
 from claimbench import runner, steps
 from claimbench.papers.deep_learning_theory import experiments, information, recursions, sampling
-from claimbench.papers.deep_learning_theory.activations import ACTIVATIONS, average, averages, correlated_average
+from claimbench.papers.deep_learning_theory.activations import (
+    ACTIVATIONS,
+    Activation,
+    average,
+    averages,
+    correlated_average,
+)
 from claimbench.papers.deep_learning_theory.gradient_descent import Networks, largest_rate
 from claimbench.plan import make_plan
 from claimbench.spec import load_config
@@ -89,6 +95,42 @@ def test_susceptibilities_are_derivatives_of_the_kernel() -> None:
     assert recursions.parallel(activation, K, C_W) == pytest.approx(numeric, rel=1e-6)
 
 
+def test_a1_and_a2_are_the_expansion_of_the_kernel() -> None:
+    s = (1.3, 0.4, -0.7, 0.9, 2.1)
+    activation = Activation(
+        "quintic",
+        lambda z: sum(c * z ** (k + 1) / math.factorial(k + 1) for k, c in enumerate(s)),  # type: ignore[misc]
+        torch.ones_like,
+        taylor=s,
+    )
+    for K in (1e-3, 2e-3):
+        rest = average(lambda z: activation.value(z) ** 2, K) / s[0] ** 2 - K - activation.a1 * K**2
+        assert rest / K**3 == pytest.approx(activation.a2, abs=20 * K)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sin"])
+def test_what_the_tuning_leaves_has_its_limit(name: str) -> None:
+    """With V = v K + w K^2, v = -2 / (3 a1), the source of G is -(2 a1 + a2 / (3 a1)) K^2; without w it is the printed
+    one."""
+    activation, layers = ACTIVATIONS[name], 3000
+    found = recursions.kernel_corrections(activation, 1.0, 1.0, layers, 2 / 3)
+    limit = (2 + activation.a2 / (3 * activation.a1**2)) / -activation.a1
+    assert layers * found[-1] == pytest.approx(limit, rel=0.01)
+    plain = recursions.kernel_corrections(activation, 1.0, 1.0, layers)
+    assert plain[-1] == pytest.approx(1 / (3 * activation.a1), rel=0.01)
+
+
+def test_corrections_of_the_kernel_are_those_of_samples() -> None:
+    width, layers, nets = 64, 12, 100_000
+    generator = torch.Generator().manual_seed(0)
+    C_W = 1 + 2 / (3 * width)
+    _, kernel = sampling.gram(ACTIVATIONS["sin"], width, layers, nets, C_W, 0.0, 1.0, generator)
+    K = recursions.kernels(ACTIVATIONS["sin"], 1.0, 0.0, 1.0, layers)
+    expected = recursions.kernel_corrections(ACTIVATIONS["sin"], 1.0, 1.0, layers, 2 / 3)
+    error = width * float(kernel[:, -1].std()) / math.sqrt(nets)
+    assert abs(width * (float(kernel[:, -1].mean()) - K[-1]) - expected[-1]) < 4 * error + 0.1 * expected[-1]
+
+
 def test_vertex_of_scale_invariant_networks_is_linear_in_depth() -> None:
     K, V = recursions.vertices(ACTIVATIONS["relu"], 2.0, 0.0, 1.0, 6)
     np.testing.assert_allclose(K, 1.0)
@@ -110,6 +152,18 @@ def test_extended_recursion_is_the_printed_one_for_even_squares(name: str) -> No
     np.testing.assert_allclose(recursions.residual_extended(ACTIVATIONS[name], 0.7, 10), V / K**2, atol=1e-8)
 
 
+@pytest.mark.parametrize("name", ["linear", "relu", "abs"])
+def test_slope_of_the_printed_residual_recursion(name: str) -> None:
+    K, V = recursions.residual_vertices(ACTIVATIONS[name], 0.8, 1.0, 5)
+    np.testing.assert_allclose(V / K**2, recursions.residual_slope(ACTIVATIONS[name], 0.8) * np.arange(5))
+
+
+def test_kernel_and_slope_of_residual_tanh() -> None:
+    K, V = recursions.residual_vertices(ACTIVATIONS["tanh"], 0.5, 1.0, 4000)
+    assert 4000 * K[-1] == pytest.approx(1 / (2 * 0.75), rel=0.01)
+    assert V[-1] / K[-1] ** 2 / 4000 == pytest.approx(recursions.residual_slope(ACTIVATIONS["tanh"], 0.5), rel=0.01)
+
+
 def test_without_a_skip_the_extended_recursion_is_the_plain_one() -> None:
     _, V = recursions.vertices(ACTIVATIONS["relu"], 2.0, 0.0, 1.0, 8)
     np.testing.assert_allclose(recursions.residual_extended(ACTIVATIONS["relu"], 0.0, 8), V, rtol=2e-5)
@@ -127,6 +181,11 @@ def test_dense_and_gram_sampling_agree() -> None:
         assert abs(float(squares[:, layer].mean() - other[:, layer].mean())) < 4 * error
         error = math.sqrt(float(pairs[:, layer].var()) / 4000)
         assert abs(float(pairs[:, layer].mean() - (kernel[:, layer] ** 2).mean())) < 4.5 * error
+
+
+def test_the_first_layer_of_dense_networks_is_drawn_by_weights() -> None:
+    squares, _ = sampling.dense(ACTIVATIONS["tanh"], 400, 1, 500, 1.6, 0.3, 1.1, torch.Generator().manual_seed(0))
+    assert abs(float(squares.mean()) - 1.1) < 4 * 1.1 * math.sqrt(2 / (400 * 500))
 
 
 def test_tangent_recursion_is_the_empirical_ntk() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def test_randne_is_its_formula() -> None:
     A = graph()
     T = A.toarray() / A.toarray().sum(1, keepdims=True)
     U0, _ = np.linalg.qr(projection.gaussian(60, 6, np.random.default_rng(3)))
-    expected = U0 + 100 * T @ U0 + 1000 * T @ T @ U0
+    expected = T @ U0 + 100 * T @ T @ U0 + 1000 * T @ T @ T @ U0
     expected = (expected - expected.mean(0)) / expected.std(0)
     found = projection.randne(A, 6, [1.0, 100.0, 1000.0], np.random.default_rng(3))
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -176,26 +177,39 @@ def test_random_graph_is_simple() -> None:
     assert 5800 < A.nnz <= 6000
 
 
-def judged(tmp_path: Path, sabotage: str, experiment: str, keep: Any, **hyper: Any) -> dict[str, str]:
+def test_the_paper_tier_runs_the_published_parameter_study(tmp_path: Path) -> None:
+    values = {"tier": "paper", "papers": ["fastrp"], "experiments": {"fastrp": ["parameters"]}}
+    plan = make_plan(load_config(None, values | {"results_dir": str(tmp_path)}))
+    planned = {run.cell.setting_string for job in plan.jobs.values() for run in job.runs}
+    with open(Path(experiments.__file__).with_name("published.csv"), newline="") as file:
+        published = {row["setting"] for row in csv.DictReader(file) if row["experiment"] == "parameters"}
+    assert {setting for setting in published if "varied" not in setting} <= planned
+
+
+def judged(
+    tmp_path: Path, sabotage: str, experiment: str, keep: Any, needs: tuple[str, ...] = (), **hyper: Any
+) -> dict[str, str]:
     from claimbench.collect import collect
 
     values = {
         "tier": "laptop",
         "bundle_s": 1e6,
         "papers": ["fastrp"],
-        "experiments": {"fastrp": [experiment]},
+        "experiments": {"fastrp": [*needs, experiment]},
         "results_dir": str(tmp_path / sabotage),
         "data_dir": str(tmp_path / "data"),
         "overrides": {"fastrp": {experiment: {"hyper": {"sabotage": sabotage, **hyper}}}},
     }
     plan = make_plan(load_config(None, values))
-    (whole,) = plan.jobs.values()
-    job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
-    for dataset in job.datasets:
-        runner.prepare(plan, dataset)
     executor = runner.Runner(plan)
-    executor.fit(job)
-    executor.score(job)
+    for name in (*needs, experiment):
+        jobs = [job for job in plan.jobs.values() if job.runs[0].cell.experiment == name]
+        runs = tuple(run for job in jobs for run in job.runs if keep(run))
+        job = dataclasses.replace(jobs[0], runs=runs)
+        for dataset in job.datasets:
+            runner.prepare(plan, dataset)
+        executor.fit(job)
+        executor.score(job)
     collect(plan, "fastrp")
     return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "fastrp")}
 
@@ -207,6 +221,22 @@ def test_foreign_embeddings_turn_the_headline(tmp_path: Path) -> None:
 
     honest, sabotaged = (judged(tmp_path, name, "reduction", keep, dim=64) for name in ("none", "shuffled-embedding"))
     assert (honest["C8c"], sabotaged["C8c"]) == ("reproduced", "contradicted")
+
+
+@pytest.mark.slow
+def test_foreign_embeddings_turn_the_comparison_with_randne(tmp_path: Path) -> None:
+    def keep(run: Any) -> bool:
+        cell = run.cell
+        if cell.dataset != "blogcatalog" or cell.method not in ("fastrp", "randne"):
+            return False
+        C = 0.1 if cell.method == "fastrp" else 1.0
+        return cell.experiment == "embedding" or (cell.setting["percent"], cell.setting["C"]) == (10, C)
+
+    honest, sabotaged = (
+        judged(tmp_path, name, "classification", keep, ("embedding",)) for name in ("none", "shuffled-embedding")
+    )
+    assert honest["C3a"] == "reproduced"
+    assert sabotaged["C3a"] in ("contradicted", "inconclusive")
 
 
 def test_a_wrong_variance_turns_the_closed_form(tmp_path: Path) -> None:

@@ -470,6 +470,15 @@ _KEEL: dict[str, tuple[str, str, int, str, int, int, int]] = {
         19,
         7,
     ),
+    "magic": (
+        "Gamma rays and hadrons in a telescope",
+        "magic.dat",
+        1_477_391,
+        "e9314b7ebd4b4b59a3b3d65f7316663963777b16a46786877651dbbaa640b36a",
+        19020,
+        10,
+        2,
+    ),
     "credit-g": (
         "German credit",
         "german.dat",

@@ -83,9 +83,7 @@ class PriorFittedTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.encode_x, self.encode_y = nn.Linear(features, width), nn.Linear(1, width)
-        self.blocks = nn.ModuleList(
-            Block(width, heads, inner, dropout, query_sees_itself) for _ in range(layers)
-        )
+        self.blocks = nn.ModuleList(Block(width, heads, inner, dropout, query_sees_itself) for _ in range(layers))
         self.head = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, outputs))
         self.positions = nn.Parameter(0.02 * torch.randn(positions, width)) if positions else None
 

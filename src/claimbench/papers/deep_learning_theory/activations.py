@@ -41,6 +41,20 @@ class Activation:
         assert self.slopes is not None
         return (self.slopes[0] ** 4 + self.slopes[1] ** 4) / 2
 
+    @property
+    def a1(self) -> float:
+        """Of ``<s^2>_K / s1^2 = K + a1 K^2 + a2 K^3 + ...`` (eqs. 5.86 to 5.94)."""
+        assert self.taylor is not None
+        s1, s2, s3, _, _ = self.taylor
+        return s3 / s1 + 0.75 * (s2 / s1) ** 2
+
+    @property
+    def a2(self) -> float:
+        """See :attr:`a1`."""
+        assert self.taylor is not None
+        s1, s2, s3, s4, s5 = self.taylor
+        return s5 / (4 * s1) + 0.625 * (s4 / s1) * (s2 / s1) + 5 / 12 * (s3 / s1) ** 2
+
 
 def _scale_invariant(name: str, up: float, down: float) -> Activation:
     return Activation(

@@ -69,7 +69,7 @@ def score_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, flo
     from claimbench.papers.deep_learning_theory.activations import averages
 
     metrics, errors = {}, []
-    for name in ("C_b", "C_W", "K_star", "a1"):
+    for name in ("C_b", "C_W", "K_star", "a1", "b1"):
         metrics[f"test/{name}"] = value = float(artifact[name])
         reference = printed("criticality", run.method, f"test/{name}")
         if reference is not None:
@@ -117,22 +117,33 @@ def fit_decay(run: Run, data: None) -> Artifact:
     near = recursions.kernels(activation, C_W, found.C_b, 1.01, layers)
     _, c = recursions.correlations(activation, C_W, found.C_b, 1.0, 0.5, run.h.pair_layers)
     off = recursions.kernels(activation, 0.9 * found.C_W, found.C_b, 1.0, 200)
-    return {"K": K, "V": V, "near": near, "c": c, "off": off}
+    # the NTK is linear in lambda_b and lambda_W: its mean at the last layer for each alone
+    tangents = [
+        recursions.tangents(activation, C_W, 1.0, first, layers, lambda_b, lambda_W)[-1].Theta
+        for lambda_b, lambda_W, first in ((1.0, 0.0, 1.0), (0.0, 1.0, 1.0 / C_W))
+    ]
+    return {"K": K, "V": V, "near": near, "c": c, "off": off, "tangents": np.array(tangents)}
 
 
 def score_decay(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
-    """Exponents and limits against the theory (eqs. 5.87 to 5.99, 5.120, 5.131, 5.162 to 5.168)."""
+    """Exponents and limits against the theory (eqs. 5.87 to 5.99, 5.120, 5.131, 5.162 to 5.168, 9.70 to 9.96)."""
     from claimbench.papers.deep_learning_theory import recursions
 
     activation = _activation(run)
     K, V, c, off = artifact["K"], artifact["V"], artifact["c"], artifact["off"]
     l = np.arange(1, len(K) + 1)
+    slope = float(V[-1] / K[-1] ** 2 / (len(K) - 1))
     metrics = {
         "test/off_critical_ratio": float(off[-1] / off[-2]),
-        "test/slope_error": abs(float(V[-1] / K[-1] ** 2 / (len(K) - 1)) / recursions.vertex_slope(activation) - 1),
+        "test/slope": slope,
+        "test/slope_error": abs(slope / recursions.vertex_slope(activation) - 1),
     }
     if activation.taylor is not None:
-        a1 = recursions.critical(activation).a1  # type: ignore[union-attr]
+        a1, p = activation.a1, recursions.critical(activation).b1 / activation.a1  # type: ignore[union-attr]
+        by_bias, by_weights = artifact["tangents"]
+        metrics["test/tangent_error"] = max(
+            abs(float(by_bias) / len(K) * (1 + p) - 1), abs(float(by_weights) * -a1 * p / activation.taylor[0] ** 2 - 1)
+        )
         late = slice(len(K) // 10, None)
         design = np.stack([np.ones(len(l)), np.log(l) / l, 1 / l], 1)[late]
         limit = float(np.linalg.lstsq(design, (l * K)[late], rcond=None)[0][0])
@@ -285,20 +296,26 @@ def fit_tuning(run: Run, data: None) -> Artifact:
 
 
 def score_tuning(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
-    """The worst share of the correction that is left, and how far what is left is from its prediction (eq. 5.143)."""
+    """The worst share of the correction that is left, and how far what is left is from its printed limit (eq. 5.143)
+    and from the recursion behind it (eq. 5.110)."""
+    from claimbench.papers.deep_learning_theory import recursions
+
     activation = _activation(run)
-    assert activation.taylor is not None
-    s1, s2, s3, s4, s5 = activation.taylor
-    a1 = s3 / s1 + 0.75 * (s2 / s1) ** 2
-    a2 = s5 / (4 * s1) + 0.625 * (s4 / s1) * (s2 / s1) ** 2 + 5 / 12 * (s3 / s1) ** 2
+    a1, a2 = activation.a1, activation.a2
     l = np.arange(2, run.h.layers + 1)
     late = l >= min(16, run.h.layers)
     plain, (tuned, error) = artifact["plain"][0], artifact["tuned"]
-    theory = (2 / 3) * ((3 * a2 - a1**2) / (-a1) ** 3) / l
-    excess = (np.abs(tuned - theory) - 0.1 * theory) / error
+    printed_limit = (2 / 3) * ((3 * a2 - a1**2) / (-a1) ** 3) / l
+    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    recursion = recursions.kernel_corrections(activation, C_W, 1.0, run.h.layers, 2 / 3)[1:]
+
+    def excess(theory: Array) -> float:
+        return float(((np.abs(tuned - theory) - 0.1 * np.abs(theory)) / error)[late].max())
+
     return {
         "test/left_over": float((np.abs(tuned) / np.abs(plain))[late].max()),
-        "test/tuned_z": float(excess[late].max()),
+        "test/tuned_z": excess(printed_limit),
+        "test/recursion_z": excess(recursion),
     }
 
 
@@ -456,9 +473,8 @@ def score_information(run: Run, artifact: Artifact, data: None) -> dict[str, flo
     from claimbench.papers.deep_learning_theory.activations import ACTIVATIONS
     from claimbench.papers.deep_learning_theory.recursions import vertex_slope
 
-    factor = 1.1 if run.h.sabotage == "off-critical" else 1.0
-    cubic = [abs(factor * c / ((20 + 3 * (m1 + m2)) / 6) - 1) for m1, m2, c in artifact["pairs"]]
-    second = [abs(factor * two / (-(m * m + 2 * m) / 16) - 1) for m, two, _ in artifact["entropies"]]
+    cubic = [abs(c / ((20 + 3 * (m1 + m2)) / 6) - 1) for m1, m2, c in artifact["pairs"]]
+    second = [abs(two / (-(m * m + 2 * m) / 16) - 1) for m, two, _ in artifact["entropies"]]
     third = [abs(three / ((m**3 + 10 * m * m + 16 * m) / 48) - 1) for m, _, three in artifact["entropies"]]
     ratios = [
         abs(information.best_ratio(outputs, vertex_slope(ACTIVATIONS[name])) / value - 1)
@@ -488,17 +504,18 @@ def _task(run: Run) -> tuple[Any, Any]:
 
 def fit_learning_rate(run: Run, data: None) -> Artifact:
     """The largest stable rate, for several networks of one depth."""
-    from claimbench.papers.deep_learning_theory.activations import ACTIVATIONS
+    from claimbench.papers.deep_learning_theory import recursions
     from claimbench.papers.deep_learning_theory.gradient_descent import largest_rate
 
-    activation = ACTIVATIONS[run.method]
+    activation = _activation(run)
+    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
     x, y = _task(run)
     seed = run.torch_generator("networks").initial_seed()
     found = []
     for index in range(run.h.networks):
         run.alive()
         found.append(
-            largest_rate(activation, x, run.h.target * y, run.h.width, int(run.setting["L"]), 2.0, seed + index)
+            largest_rate(activation, x, run.h.target * y, run.h.width, int(run.setting["L"]), C_W, seed + index)
         )
     return {"rates": np.array(found)}
 
@@ -512,12 +529,14 @@ def fit_kernel_change(run: Run, data: None) -> Artifact:
     """Train a stack of networks to a small loss; NTK before and after."""
     import torch
 
+    from claimbench.papers.deep_learning_theory import recursions
     from claimbench.papers.deep_learning_theory.gradient_descent import Networks
 
     activation, width = _activation(run), int(run.setting["n"])
+    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
     x, y = _task(run)
     generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
-    nets = Networks(activation, run.h.networks, run.h.inputs, width, run.h.depth, 2.0, generator)
+    nets = Networks(activation, run.h.networks, run.h.inputs, width, run.h.depth, C_W, generator)
     # the output starts at zero, as the theory's expansion around it: targets are relative to it
     start, _, _ = nets.passes(x)
     before = nets.ntk(x)

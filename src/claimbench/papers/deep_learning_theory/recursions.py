@@ -35,8 +35,7 @@ def perpendicular(activation: Activation, K: float, C_W: float) -> float:
 
 def ratio(activation: Activation, K: float) -> float:
     """``chi_par / chi_perp``, whatever C_W and C_b are; 1 at criticality."""
-    found = averages(activation, K)
-    return found.s2z / (2 * K * K) / found.d2
+    return parallel(activation, K, 1.0) / perpendicular(activation, K, 1.0)
 
 
 def critical(activation: Activation, low: float = 1e-2, high: float = 1e2) -> Criticality | None:
@@ -45,7 +44,7 @@ def critical(activation: Activation, low: float = 1e-2, high: float = 1e2) -> Cr
         return Criticality(0.0, 1 / activation.A2, 1.0, 0.0, 0.0)
     if activation.taylor is not None:
         s1, s2, s3, _, _ = activation.taylor
-        return Criticality(0.0, 1 / s1**2, 0.0, s3 / s1 + 0.75 * (s2 / s1) ** 2, s3 / s1 + (s2 / s1) ** 2)
+        return Criticality(0.0, 1 / s1**2, 0.0, activation.a1, s3 / s1 + (s2 / s1) ** 2)
     from scipy.optimize import brentq
 
     grid = np.geomspace(low, high, 120)
@@ -99,6 +98,17 @@ def vertices(activation: Activation, C_W: float, C_b: float, K1: float, layers: 
         V.append(chi**2 * V[-1] + C_W**2 * (at.s4 - at.s2**2))
         K.append(C_b + C_W * at.s2)
     return np.array(K), np.array(V)
+
+
+def kernel_corrections(activation: Activation, C_W: float, K1: float, layers: int, shift: float = 0.0) -> np.ndarray:
+    """``n (E[z^2] - K_l)`` at leading order in 1/n, for C_b = 0 and weights of variance ``C_W (1 + shift / n)``:
+    ``G' = chi_par G + C_W <s^2>'' V / 2 + shift C_W <s^2>`` with derivatives by K (eq. 5.110)."""
+    found = [0.0]
+    for K, V in zip(*vertices(activation, C_W, 0.0, K1, layers - 1), strict=True):
+        curvature = C_W * _second_moment_change(activation, K) / (4 * K**4)
+        following = parallel(activation, K, C_W) * found[-1] + curvature * V / 2
+        found.append(following + shift * C_W * averages(activation, K).s2)
+    return np.array(found)
 
 
 def correlations(

@@ -79,26 +79,30 @@ def dense(
     K1: float,
     generator: torch.Generator,
     batch: int = 500,
+    inputs: int = 16,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As :func:`gram` for gamma = 0, with every weight drawn: ``squares`` and the pair means of z_i^2 z_j^2 (nets,
-    layers)."""
+    """As :func:`gram` for gamma = 0, with every weight drawn, those of the first layer on an input of ``inputs``
+    features: ``squares`` and the pair means of z_i^2 z_j^2 (nets, layers)."""
     device = generator.device
     squares = torch.empty(nets, layers, dtype=torch.float64, device=device)
     pairs = torch.empty_like(squares)
+    x = torch.linspace(1.0, 2.0, inputs, device=device)
+    x *= math.sqrt((K1 - C_b) / C_W * inputs) / x.norm()
     for first in range(0, nets, batch):
         rows = slice(first, min(nets, first + batch))
         n = rows.stop - rows.start
-        z = math.sqrt(K1) * torch.randn(n, width, generator=generator, device=device)
+        h = x.expand(n, -1)
         for layer in range(layers):
+            fan_in = h.shape[1]
+            W = torch.randn(n, width, fan_in, generator=generator, device=device) * math.sqrt(C_W / fan_in)
+            z = torch.bmm(W, h[:, :, None])[:, :, 0]
+            if C_b:
+                z = z + math.sqrt(C_b) * torch.randn(n, width, generator=generator, device=device)
             square = z * z
             mean = square.mean(1, dtype=torch.float64)
             squares[rows, layer] = mean
             pairs[rows, layer] = (width * mean**2 - (square * square).mean(1, dtype=torch.float64)) / (width - 1)
-            if layer + 1 < layers:
-                W = torch.randn(n, width, width, generator=generator, device=device) * math.sqrt(C_W / width)
-                z = torch.bmm(W, activation.value(z)[:, :, None])[:, :, 0]
-                if C_b:
-                    z = z + math.sqrt(C_b) * torch.randn(n, width, generator=generator, device=device)
+            h = activation.value(z)
     return squares, pairs
 
 

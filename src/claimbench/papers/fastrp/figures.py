@@ -59,11 +59,12 @@ def parameters(tables: Tables) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(9.2, 3.0), sharey=True)
     measured = tables.frame("parameters", "test/macro_f1")
     published = tables.published_frame("parameters", "test/macro_f1")
-    published = published.assign(**{name: published[name].astype(str) for name in ("alpha4", "beta", "dim")})
+    published = published.assign(dim=published["dim"].astype(str))
+    weighted = measured[measured["alpha4"].astype(float) == 4]
     panels = (
-        ("dim", {"alpha4": 4, "beta": -0.4}, "dimension"),
-        ("alpha4", {"beta": -0.4, "dim": 128}, r"$\alpha_4$"),
-        ("beta", {"alpha4": 4, "dim": 128}, r"$\beta$"),
+        ("dim", {"alpha4": 4.836, "beta": -0.6}, "dimension"),
+        ("alpha4", {"beta": -0.6, "dim": weighted["dim"].max() if len(weighted) else 128}, r"$\alpha_4$"),
+        ("beta", {"alpha4": 4.836, "dim": 128}, r"$\beta$"),
     )
     for axis, (sweep, fixed, label) in zip(axes, panels, strict=True):
         chosen = measured
@@ -74,18 +75,19 @@ def parameters(tables: Tables) -> Figure:
             _spread(axis, float(x), 100 * group["value"], COLOURS[0], first)
             first = None
         axis.set(xlabel=label, xscale="linear" if sweep == "beta" else "log")
+    fixed_weight = np.isclose(published["alpha4"], 4.836)
     study = {
-        0: (published["beta"] == "-0.4") & (published["dim"] != "varied") & (published["alpha4"] == "4"),
-        1: published["beta"] == "unknown",
+        0: fixed_weight & np.isclose(published["beta"], -0.6) & (published["dim"] != "varied"),
+        1: ~fixed_weight,
     }
     for index, rows in study.items():
         part = published[rows]
         axes[index].plot(part[panels[index][0]].astype(float), part["value"], "x", color="0.35", label="published")
     for rows, style, label in (
-        ((published["dim"] == "128") & (published["alpha4"] == "4"), "x", "published, dimension 128"),
+        (fixed_weight & (published["dim"] == "128"), "x", "published, dimension 128"),
         (published["dim"] == "varied", "+", "published, dimension 128 to 512"),
     ):
-        part = published[rows].assign(beta=lambda f: f["beta"].astype(float)).sort_values("beta")
+        part = published[rows].sort_values("beta")
         axes[2].plot(part["beta"], part["value"], style + ":", lw=0.8, color="0.35", label=label)
     axes[0].set_ylabel("macro-F1 (%)")
     axes[0].legend(fontsize=7)

@@ -95,13 +95,12 @@ def columns_standardised(U: Array) -> Array:
 
 def randne(A: sp.csr_matrix, dimension: int, weights: Sequence[float], generator: np.random.Generator) -> Array:
     """RandNE (Zhang et al. 2018) on the transition matrix: orthogonalised Gaussian block U_0, ``U_k = T U_{k-1}`` and
-    the weighted sum of U_0 .. U_q; columns standardised as for FastRP."""
+    the weighted sum of U_1 .. U_q, as in the published comparison; columns standardised as for FastRP."""
     T = transition(A)
     current, _ = np.linalg.qr(gaussian(A.shape[0], dimension, generator))
     total = np.zeros_like(current)
-    for power, weight in enumerate(weights):
-        if power:
-            current = T @ current
+    for weight in weights:
+        current = T @ current
         total += np.float32(weight) * current
     return columns_standardised(total)
 

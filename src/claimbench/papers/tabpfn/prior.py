@@ -1,18 +1,25 @@
 """The prior over tables: random structural causal models and Bayesian neural networks (Section 4, Appendix C, Table 5).
 
-A batch of tables is one computation: every table has hyper-parameters, weights and causes of its own, padded to the
-largest of its group; groups are tables of similar width.
+Tables are computed in groups of one kind, one activation and similar width: every table has hyper-parameters, weights
+and causes of its own, padded to the largest of its group.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 
-ACTIVATIONS = ("tanh", "leaky_relu", "elu", "identity")
+#: one for each table
+ACTIVATIONS: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+    torch.tanh,
+    torch.nn.functional.leaky_relu,
+    torch.nn.functional.elu,
+    lambda x: x,
+)
 #: standard deviations beyond which a value is squashed
 OUTLIER = 4.0
 
@@ -29,7 +36,7 @@ class Configuration:
         categorical: probability that a table has columns made of ranks.
         largest_width: the heavy tails of widths and depths end here.
         largest_layers: see ``largest_width``.
-        groups: tables of a batch are computed in so many groups of similar width.
+        group: tables at most that are computed together.
     """
 
     rows: int
@@ -39,7 +46,7 @@ class Configuration:
     categorical: float = 0.2
     largest_width: int = 256
     largest_layers: int = 12
-    groups: int = 8
+    group: int = 16
 
     @classmethod
     def of(cls, hyper: dict[str, Any]) -> Configuration:
@@ -71,7 +78,7 @@ class Draws:
         return self.uniform(*valid.shape).masked_fill(~valid, 2.0).argsort(1)
 
     def truncated(self, most: float, least: float, size: int) -> torch.Tensor:
-        """Positive normal values (size,) whose mean and deviation are log-uniform in [least, most] (TNLU of Table 5)."""
+        """Positive normal values (size,); mean and deviation are log-uniform in [least, most] (TNLU of Table 5)."""
         low, high = math.log(least), math.log(most)
         mean, deviation = self.uniform(size, low=low, high=high).exp(), self.uniform(size, low=low, high=high).exp()
         below = torch.special.ndtr((-mean / deviation).double())
@@ -90,7 +97,9 @@ class Draws:
         d = shape + 1 - 1 / 3  # the boosted shape, for shapes below 1 as well
         x = self.normal(16, *shape.shape)
         v = (1 + x / (9 * d).sqrt()).pow(3)
-        accepted = (v > 0) & (self.uniform(16, *shape.shape).log() < 0.5 * x.square() + d * (1 - v + v.clamp_min(1e-30).log()))
+        accepted = (v > 0) & (
+            self.uniform(16, *shape.shape).log() < 0.5 * x.square() + d * (1 - v + v.clamp_min(1e-30).log())
+        )
         first = accepted.float().argmax(0, keepdim=True)
         found = d * v.gather(0, first)[0].clamp_min(1e-30)
         return found * self.uniform(*shape.shape).clamp_min(1e-30).pow(1 / shape)
@@ -131,96 +140,92 @@ def sample(
         generator: of all random numbers; tables lie on its device.
 
     Returns:
-        Features (tables, rows, max_features) float32, and classes (tables, rows) int64; -100 everywhere in a table whose
-        labelled rows and queries could not be given the same classes.
+        Features (tables, rows, max_features) float32, and classes (tables, rows) int64; -100 everywhere in a table
+        whose labelled rows and queries could not be given the same classes.
     """
     draws = Draws(generator)
     h = hyperparameters(tables, configuration, draws)
     x = torch.zeros(tables, configuration.rows, configuration.max_features, device=draws.device)
     y = torch.zeros(tables, configuration.rows, device=draws.device)
-    for members in h["width"].argsort().tensor_split(min(configuration.groups, tables)):
-        deepest_first = members[h["layers"][members].argsort(descending=True)]
-        part = {name: value[deepest_first] for name, value in h.items()}
-        values, target = _networks(part, configuration, draws)
-        x[deepest_first, :, : values.shape[2]] = values
-        y[deepest_first] = target
+    for members in _groups(h, configuration.group):
+        part = {name: value[members] for name, value in h.items()}
+        networks = _causal if bool(part["scm"][0]) else _bayesian
+        values, target = networks(part, configuration.rows, draws)
+        x[members, :, : values.shape[2]] = values
+        y[members] = target
     return _finish(x, y, h["features"], labelled, configuration, draws)
 
 
-def _networks(
-    h: dict[str, torch.Tensor], configuration: Configuration, draws: Draws
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (B, rows, most features) and the continuous target (B, rows) of random networks, the deepest first."""
-    tables, rows = len(h["width"]), configuration.rows
-    width, most = h["width"], int(h["width"].max())
-    one = torch.ones_like(width)
+def _groups(h: dict[str, torch.Tensor], most: int) -> Iterator[torch.Tensor]:
+    """Numbers of tables that are computed together: one kind, one activation, similar width; the deepest first."""
+    kind = 2 * h["activation"] + h["scm"]
+    for number in range(2 * len(ACTIVATIONS)):
+        members = (kind == number).nonzero()[:, 0]
+        if len(members):
+            by_width = members[h["width"][members].argsort()]
+            for part in by_width.tensor_split(-(-len(members) // most)):
+                yield part[h["layers"][part].argsort(descending=True)]
+
+
+def _causal(h: dict[str, torch.Tensor], rows: int, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (B, rows, most features) and target (B, rows) of structural causal models: some nodes of the graph.
+
+    Without ``clique`` the nodes are any, with it neighbours; ``sorted`` keeps their order; ``last`` makes the last node
+    the target.
+    """
+    tables, width, features = len(h["width"]), h["width"], h["features"]
+    total = (h["layers"] - 1) * width
+    picked = int(features.max()) + 1
+    anywhere = draws.order(torch.arange(int(total.max()), device=draws.device) < (total - 1)[:, None])[:, :picked]
+    start = draws.integer(torch.zeros_like(total), total - 1 - features, tables)
+    slot = torch.arange(picked, device=draws.device).expand(tables, -1)
+    own = slot <= features[:, None]
+    chosen = torch.where(h["clique"][:, None], start[:, None] + draws.order(own), anywhere)
+    target = torch.where(h["last"], total - 1, chosen[:, 0])
+    columns = chosen[:, 1:].masked_fill(~own[:, 1:], int(total.max()))
+    columns = torch.where(h["sorted"][:, None], columns.sort(1).values, columns)
+    wanted = torch.cat([target[:, None], columns], 1)
+    layer, unit = wanted // width[:, None], wanted % width[:, None]
+    values = torch.zeros(tables, picked, rows, device=draws.device)
+    for number, nodes in enumerate(_states(h, _causes(h, rows, draws), draws)):
+        table, place = ((layer == number) & own).nonzero(as_tuple=True)
+        values[table, place] = nodes[table, :, unit[table, place]]
+    return values[:, 1:].transpose(1, 2), values[:, 0]
+
+
+def _bayesian(h: dict[str, torch.Tensor], rows: int, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs (B, rows, most features) and output (B, rows) of random networks."""
     causes = _causes(h, rows, draws)
+    last, depth = [], h["layers"] - 1
+    for number, nodes in enumerate(_states(h, causes, draws)):
+        last.append(nodes[int((depth > number + 1).sum()) :])  # these end here
+    output = _layer(torch.cat(last[::-1]), h, torch.ones_like(depth), 1, draws)
+    return causes, output[..., 0]
+
+
+def _states(h: dict[str, torch.Tensor], causes: torch.Tensor, draws: Draws) -> Iterator[torch.Tensor]:
+    """The nodes (tables as deep, rows, most units) of each layer after the first, in a group ordered by depth."""
+    width, most = h["width"], int(h["width"].max())
     first = _weights(h, h["causes"], width, (causes.shape[2], most), draws, first=True)
     state = torch.baddbmm(_bias(h["causes"], width, most, draws), causes, first)
-    nodes = torch.zeros(tables, rows, int(h["layers"].max()) - 1, most, device=draws.device)
-    last = torch.zeros(tables, rows, most, device=draws.device)
-    for layer in range(nodes.shape[2]):
-        deep = int((h["layers"] - 1 > layer).sum())  # these have such a layer
+    for layer in range(int(h["layers"].max()) - 1):
+        deep = int((h["layers"] - 1 > layer).sum())
         part = {name: value[:deep] for name, value in h.items()}
         state = _layer(state[:deep], part, part["width"], most, draws)
-        nodes[:deep, :, layer] = state
-        last[:deep] = state
-    answer = _layer(last, h, one, 1, draws)[..., 0]
-    x, y = _nodes(nodes, h, draws)
-    scm, wide = h["scm"], max(x.shape[2], causes.shape[2])
-    padded = [torch.nn.functional.pad(part, (0, wide - part.shape[2])) for part in (x, causes)]
-    x = torch.where(scm[:, None, None], *padded)
-    return x[..., : int(h["features"].max())], torch.where(scm[:, None], y, answer)
+        yield state
 
 
-def _layer(
-    x: torch.Tensor, h: dict[str, torch.Tensor], outputs: torch.Tensor, most: int, draws: Draws
-) -> torch.Tensor:
+def _layer(x: torch.Tensor, h: dict[str, torch.Tensor], outputs: torch.Tensor, most: int, draws: Draws) -> torch.Tensor:
     """Activation, linear map and noise: (B, rows, most) of (B, rows, padded width), zero beyond a table's outputs."""
     noise = draws.normal(len(x), x.shape[1], most)
     deviation = h["noise"][:, None].expand(-1, most)
     deviation = torch.where(h["noises"][:, None], (draws.normal(*deviation.shape) * deviation).abs(), deviation)
     deviation = deviation * (torch.arange(most, device=draws.device) < outputs[:, None])
     weights = _weights(h, h["width"], outputs, (x.shape[2], most), draws)
-    mapped = torch.baddbmm(_bias(h["width"], outputs, most, draws), _activate(x, h["activation"]), weights)
-    return mapped.addcmul_(deviation[:, None], noise)
-
-
-def _nodes(nodes: torch.Tensor, h: dict[str, torch.Tensor], draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features and target of structural causal models: some nodes of the graph.
-
-    Args:
-        nodes: (B, rows, layers, width), padded.
-        h: hyper-parameters; without ``clique`` the nodes are any, with it neighbours; ``sorted`` keeps their order;
-            ``last`` makes the last node the target.
-
-    Returns:
-        (B, rows, most features), zero beyond a table's own, and (B, rows).
-    """
-    tables, rows, layers, most = nodes.shape
-    width, features = h["width"], torch.where(h["scm"], h["features"], 1)
-    total = (h["layers"] - 1) * width
-    place = torch.arange(layers * most, device=draws.device).expand(tables, -1)
-    picked = int(features.max()) + 1
-    anywhere = draws.order(place < (total - 1)[:, None])[:, :picked]
-    start = draws.integer(torch.zeros_like(total), total - 1 - features, tables)
-    slot = torch.arange(picked, device=draws.device).expand(tables, -1)
-    neighbours = start[:, None] + draws.order(slot <= features[:, None])
-    chosen = torch.where(h["clique"][:, None], neighbours, anywhere)
-    target = torch.where(h["last"], total - 1, chosen[:, 0])
-    chosen = chosen[:, 1:]
-    own = slot[:, 1:] <= features[:, None]
-    in_order = chosen.masked_fill(~own, layers * most).sort(1).values
-    chosen = torch.where(h["sorted"][:, None], in_order, chosen)
-    flat = nodes.reshape(tables, rows, layers * most)
-
-    def at(index: torch.Tensor) -> torch.Tensor:
-        """Numbers among a table's own nodes, (B, k), as numbers among the padded ones."""
-        index = torch.minimum(index, total[:, None] - 1)
-        padded = index // width[:, None] * most + index % width[:, None]
-        return flat.gather(2, padded[:, None].expand(tables, rows, -1))
-
-    return at(chosen) * own[:, None], at(target[:, None])[..., 0]
+    activate = ACTIVATIONS[int(h["activation"][0])]
+    return torch.baddbmm(_bias(h["width"], outputs, most, draws), activate(x), weights).addcmul_(
+        deviation[:, None], noise
+    )
 
 
 def _causes(h: dict[str, torch.Tensor], rows: int, draws: Draws) -> torch.Tensor:
@@ -273,8 +278,8 @@ def _weights(
 ) -> torch.Tensor:
     """(B, *shape), zero beyond a table's own inputs and outputs.
 
-    Dense with dropout from the second layer on, or in blocks along the diagonal, zero elsewhere. The scale of dropout is
-    that of the released code, 1 - sqrt(p).
+    Dense with dropout from the second layer on, or in blocks along the diagonal, zero elsewhere. The scale of dropout
+    is that of the released code, 1 - sqrt(p).
     """
     tables, (rows, columns) = len(inputs), shape
     row = torch.arange(rows, device=draws.device)[:, None]
@@ -310,17 +315,6 @@ def _bias(inputs: torch.Tensor, outputs: torch.Tensor, most: int, draws: Draws) 
     return drawn * (torch.arange(most, device=draws.device) < outputs[:, None, None])
 
 
-def _activate(x: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
-    """Each table's own activation of ``ACTIVATIONS``, elementwise."""
-    functions = (torch.tanh, torch.nn.functional.leaky_relu, torch.nn.functional.elu)
-    result = x.clone()
-    for number, function in enumerate(functions):
-        members = (activation == number).nonzero()[:, 0]
-        if len(members):
-            result[members] = function(x[members])
-    return result
-
-
 # ---- from values to a table ------------------------------------------------------------------------------------------
 
 
@@ -332,7 +326,7 @@ def _finish(
     configuration: Configuration,
     draws: Draws,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    tables, rows, most = x.shape
+    tables, _, most = x.shape
     x, y = x.nan_to_num(0.0).clamp(-1e15, 1e15), y.nan_to_num(0.0).clamp(-1e15, 1e15)
     own = torch.arange(most, device=draws.device) < features[:, None]
     x = _rotate(x, features, draws)
@@ -358,25 +352,35 @@ def _rotate(x: torch.Tensor, features: torch.Tensor, draws: Draws) -> torch.Tens
 
 def squash_outliers(x: torch.Tensor) -> torch.Tensor:
     """Values beyond four standard deviations grow only logarithmically; (..., rows, features)."""
-    mean, deviation = x.mean(-2, keepdim=True), x.std(-2, keepdim=True)
-    near = (x - mean).abs() <= OUTLIER * deviation
+    mean, deviation = _moments(x)
+    near = ((x - mean).abs() <= OUTLIER * deviation).to(x.dtype)
     count = near.sum(-2, keepdim=True).clamp_min(2)
     mean = (x * near).sum(-2, keepdim=True) / count
     deviation = (((x - mean).square() * near).sum(-2, keepdim=True) / (count - 1)).sqrt()
     low, high = mean - OUTLIER * deviation, mean + OUTLIER * deviation
-    x = torch.maximum(-torch.log1p(x.abs()) + low, x)
-    return torch.minimum(torch.log1p(x.abs()) + high, x)
+    place = ((x < low) | (x > high)).nonzero(as_tuple=True)  # few, and logarithms are slow
+    value, low, high = x[place], low.expand_as(x)[place], high.expand_as(x)[place]
+    value = torch.maximum(low - torch.log1p(value.abs()), value)
+    result = x.clone()
+    result[place] = torch.minimum(torch.log1p(value.abs()) + high, value)
+    return result
 
 
 def standardise(x: torch.Tensor) -> torch.Tensor:
     """Mean 0 and deviation 1 over the rows, (..., rows, features), clipped to 100."""
-    deviation = x.std(-2, keepdim=True) + 1e-6
-    return ((x - x.mean(-2, keepdim=True)) / deviation).clamp(-100, 100)
+    mean, deviation = _moments(x)
+    return ((x - mean) / (deviation + 1e-6)).clamp_(-100, 100)
+
+
+def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation over the rows; two passes, several times faster here than ``std``."""
+    mean = x.mean(-2, keepdim=True)
+    return mean, ((x - mean).square().sum(-2, keepdim=True) / (x.shape[-2] - 1)).sqrt()
 
 
 def _categorical(x: torch.Tensor, own: torch.Tensor, configuration: Configuration, draws: Draws) -> torch.Tensor:
     """Some columns of some tables become ranks: of max(round(Gamma(1, 10)), 2) classes at most."""
-    tables, rows, most = x.shape
+    tables, _, most = x.shape
     share = torch.where(
         draws.coin(tables, p=configuration.categorical), draws.uniform(tables), torch.zeros(tables, device=x.device)
     )
@@ -385,7 +389,9 @@ def _categorical(x: torch.Tensor, own: torch.Tensor, configuration: Configuratio
         return x
     most_classes = (-10 * draws.uniform(len(table)).clamp_min(1e-30).log()).round().clamp(2, 100).long()
     count = torch.where(
-        draws.coin(len(table)), torch.full_like(most_classes, 2), draws.integer(torch.full_like(most_classes, 2), most_classes, len(table))
+        draws.coin(len(table)),
+        torch.full_like(most_classes, 2),
+        draws.integer(torch.full_like(most_classes, 2), most_classes, len(table)),
     )
     x[table, :, column] = _classes(x[table, :, column], count, 0.3, 100, draws).float()
     return x
@@ -411,8 +417,8 @@ def _classes(values: torch.Tensor, count: torch.Tensor, ordered: float, most: in
 def _same_classes(
     x: torch.Tensor, y: torch.Tensor, labelled: int, most: int, draws: Draws
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows in another order where labelled rows and queries differ in their classes (ten tries), classes numbered from 0
-    without gaps and moved on by a random number; tables for which no order helped have the class -100."""
+    """Rows in another order where labelled rows and queries differ in their classes (ten tries), classes numbered from
+    0 without gaps and moved on by a random number; tables for which no order helped have the class -100."""
     tables, rows, features = x.shape
     bad = ~_compatible(y, labelled, most)
     for _ in range(10):

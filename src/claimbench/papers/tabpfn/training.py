@@ -25,7 +25,7 @@ ARCHITECTURE = ("max_features", "max_classes", "width", "layers", "heads", "inne
 
 
 def build(configuration: dict[str, Any]) -> PriorFittedTransformer:
-    """The network of a configuration, freshly initialised; a query sees labelled rows only (Section 4.1, Appendix E)."""
+    """The network of a configuration, freshly initialised; a query sees labelled rows only (Section 4.1)."""
     c = configuration
     return PriorFittedTransformer(
         c["max_features"], c["max_classes"], c["width"], c["layers"], c["heads"], c["inner"], query_sees_itself=False
@@ -47,8 +47,8 @@ def loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 def draw(run: Run, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     """The tables of a step, on the run's device: features, classes, and the number of labelled rows.
 
-    A step's tables depend on the seed and the step alone, so that they can be drawn ahead. ``rows`` lists the lengths of
-    tables, of which each step takes one; a step has ``tokens`` rows in all.
+    A step's tables depend on the seed and the step alone, so that they can be drawn ahead. ``rows`` lists the lengths
+    of tables, of which each step takes one; a step has ``tokens`` rows in all.
     """
     h = run.h
     start = run.torch_generator(f"tables/{step}")
@@ -86,18 +86,56 @@ def train(run: Run) -> dict[str, np.ndarray[Any, Any]]:
             optimizer.zero_grad()
             parts = math.ceil(x.shape[0] * x.shape[1] / h.micro)
             value = torch.zeros((), device=device)
+            valid = (y[:, 0] != IGNORED).sum().clamp_min(1)
             for part_x, part_y in zip(x.chunk(parts), y.chunk(parts), strict=True):
-                share = loss(net(part_x, part_y[:, :n].float()), part_y[:, n:]) * len(part_x) / len(x)
-                share.backward()
-                value += share.detach()
+                share = (part_y[:, 0] != IGNORED).sum() / valid
+                part = loss(net(part_x, part_y[:, :n].float()), part_y[:, n:]) * share
+                part.backward()
+                value += part.detach()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             recent["loss"] += run.finite(float(value))
             recent["steps"] += 1
-            if (step + 1) % h.log_every == 0 or step + 1 == h.steps:
+            if (step + 1) % h.log_every == 0 or step + 1 in (h.steps, h.stop_after):
                 run.curve("train/loss", step + 1, recent["loss"] / recent["steps"])
                 recent.update(loss=0.0, steps=0)
             if step + 1 == h.stop_after:
                 loop.stop()
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=min(h.steps, h.stop_after))
     return {f"net/{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+
+
+def held_out(run: Run, net: nn.Module) -> dict[str, float]:
+    """Cross-entropy on fresh tables by the number of labelled rows, beside that of the class frequencies.
+
+    The same tables and queries for every size: the first rows are labelled, the last ``asked`` are queries.
+
+    Returns:
+        ``ce_<n>`` for each of ``sizes``; ``ce`` and ``frequency_ce`` at the largest; ``z``, the mean paired difference
+        of those two in standard errors; ``least_fall`` of ``ce`` from a size to the next.
+    """
+    h, largest = run.h, max(run.h.sizes)
+    rows = largest + h.asked
+    configuration = prior.Configuration.of(run.hyper | {"rows": rows})
+    x, y = prior.sample(h.tested, largest, configuration, run.torch_generator("held-out"))
+    valid = y[:, 0] != IGNORED
+    x, y = x[valid], y[valid]
+    found, entropies = {}, torch.zeros(len(x))
+    with torch.inference_mode():
+        for n in h.sizes:
+            known = torch.cat([x[:, :n], x[:, largest:]], 1)
+            parts = [net(a, b) for a, b in zip(known.split(64), y[:, :n].float().split(64), strict=True)]
+            asked = y[:, largest:]
+            entropies = F.cross_entropy(torch.cat(parts).transpose(1, 2), asked, reduction="none").mean(1)
+            found[f"ce_{n}"] = float(entropies.mean())
+    counts = F.one_hot(y[:, :largest], h.max_classes).sum(1).float()
+    frequencies = counts / largest  # every class of the queries is there
+    floor = -frequencies.gather(1, y[:, largest:]).log().mean(1)
+    difference = floor - entropies
+    falls = [found[f"ce_{a}"] - found[f"ce_{b}"] for a, b in zip(h.sizes, h.sizes[1:], strict=False)]
+    return found | {
+        "ce": float(entropies.mean()),
+        "frequency_ce": float(floor.mean()),
+        "z": float(difference.mean() / (difference.std() / math.sqrt(len(difference)))),
+        "least_fall": min(falls),
+    }
