@@ -514,6 +514,15 @@ def test_fewer_rows_are_the_first_of_more() -> None:
     np.testing.assert_array_equal(few.y, many.y[:10])
 
 
+def test_fewer_test_rows_keep_their_labels() -> None:
+    table = wine()
+    numbers = np.arange(len(table.test_x))
+    found, kept = tasks.first_tests(table, numbers, 20, np.random.default_rng(0))
+    np.testing.assert_array_equal(found.test_x, table.test_x[kept])
+    assert len(set(kept.tolist())) == 20
+    assert len(tasks.first_tests(table, numbers, 1000, np.random.default_rng(0))[1]) == len(numbers)
+
+
 def test_labels_out_of_order() -> None:
     table = wine()
     assert tasks.labels(table, "none", np.random.default_rng(0))["y"] is table.y
