@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from claimbench.run import Run
@@ -63,6 +63,36 @@ class Loop:
             "curves": {name: [list(p) for p in points] for name, points in self.run.curves.items()},
             "metrics": dict(self.run.metrics),
         }
+
+
+class StackLoop(Loop):
+    """A :class:`Loop` of runs that are trained together: the checkpoint and the budget are the first one's; the curves
+    and metrics of all of them are kept.
+
+    Args:
+        runs: the stack; a phase is resumed with the same runs in the same order.
+        phase: as for :class:`Loop`.
+        total: as for :class:`Loop`.
+        parts: as for :class:`Loop`.
+    """
+
+    def __init__(self, runs: Sequence[Run], phase: str, total: int, **parts: Any) -> None:
+        super().__init__(runs[0], phase, total, **parts)
+        self.others = runs[1:]
+        if phase in self._phases:
+            for run, saved in zip(self.others, self._phases[phase]["others"], strict=True):
+                run.curves.update({name: [tuple(p) for p in points] for name, points in saved["curves"].items()})
+                run.metrics.update(saved["metrics"])
+
+    def _remember(self) -> None:
+        super()._remember()
+        self._phases[self.phase]["others"] = [
+            {
+                "curves": {name: [list(p) for p in points] for name, points in run.curves.items()},
+                "metrics": dict(run.metrics),
+            }
+            for run in self.others
+        ]
 
 
 def _phases(run: Run) -> dict[str, Any]:

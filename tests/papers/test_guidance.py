@@ -209,6 +209,16 @@ def test_sizes_of_the_official_networks() -> None:
     assert 355e6 < sum(a * b for a, b in itertools.pairwise(sizes)) < 365e6
 
 
+def test_convolutions_start_as_in_the_released_networks() -> None:
+    """Residual networks as torchvision draws them, the plain one as torch.nn.Conv2d does."""
+    shape = {"widths": [32, 32, 32, 32], "stem": 1}
+    for kind, expected in (("residual-50", math.sqrt(2 / (9 * 32))), ("deep-convnet", math.sqrt(1 / (3 * 9 * 32)))):
+        torch.manual_seed(0)
+        net = convolutional.network(kind, (1, 8, 8), 4, shape)
+        middle = net.blocks[0].convolutions[1].weight  # type: ignore[index, union-attr]
+        assert float(middle.detach().std()) == pytest.approx(expected, rel=0.03)
+
+
 @pytest.mark.parametrize("kind", ["residual-18", "residual-50", "deep-convnet", "patch-transformer"])
 def test_features_come_in_the_order_of_calls(kind: str) -> None:
     net = convolutional.network(kind, (1, 8, 8), 4, IMAGE["shapes"][kind])  # type: ignore[index]
@@ -274,26 +284,28 @@ def test_guidance_makes_layers_alike_and_ends_where_it_should() -> None:
 
 
 def test_a_killed_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (whole,), (data,) = guided_runs(range(1), steps=6)
-    expected = experiments.fit_images(whole, data)
-    (broken,), _ = guided_runs(range(1), steps=6)
-    broken.checkpoint = Checkpoint(tmp_path, every_s=0)
+    """The networks of a stack share one checkpoint; the curves and metrics of each go on."""
+    whole, datas = guided_runs(range(2), steps=6)
+    expected = experiments.fit_many_images(whole, datas)
+    broken, _ = guided_runs(range(2), steps=6)
+    broken[0].checkpoint = Checkpoint(tmp_path, every_s=0)
     calls = itertools.count()
 
     def alive() -> None:
         if next(calls) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(broken, "alive", alive)
+    monkeypatch.setattr(broken[0], "alive", alive)
     with pytest.raises(KeyboardInterrupt):
-        experiments.fit_images(broken, data)
-    (again,), _ = guided_runs(range(1), steps=6)
-    again.checkpoint = Checkpoint(tmp_path, every_s=0)
-    found = experiments.fit_images(again, data)
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value)
-    assert again.metrics == whole.metrics
-    assert again.curves == whole.curves
+        experiments.fit_many_images(broken, datas)
+    again, _ = guided_runs(range(2), steps=6)
+    again[0].checkpoint = Checkpoint(tmp_path, every_s=0)
+    found = experiments.fit_many_images(again, datas)
+    for one, other, artifact, same in zip(whole, again, expected, found, strict=True):
+        for name, value in artifact.items():
+            np.testing.assert_array_equal(same[name], value)
+        assert other.metrics == one.metrics
+        assert other.curves == one.curves
 
 
 def test_learning_rates_fall() -> None:

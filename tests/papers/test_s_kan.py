@@ -23,6 +23,12 @@ HYPER = {
 }  # fmt: skip
 
 
+IMAGES = {
+    "channels": [2, 4], "images": 1000, "tested": 1000, "shrink": 1, "epochs": 2, "batch": 20, "learning_rate": 1e-2,
+    "scored": 20, "log_every": 5,
+}  # fmt: skip
+
+
 def function_run(method: str = "s-kan", task: str = "product", seed: int = 0, **hyper: Any) -> Run:
     return Run("s-kan", "functions", method, "none", {"task": task}, seed, "smoke", {**HYPER, **hyper})
 
@@ -162,9 +168,10 @@ def test_a_killed_selection_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_phases_are_of_the_right_length() -> None:
     assert sum(share for share, _ in training.PHASES) == pytest.approx(1)
-    run = function_run(steps=50, log_every=1)
-    experiments.fit_functions(run, None)
-    assert [step for step, _ in run.curves["train/rmse"]] == list(range(1, 51))
+    for steps_ in (50, 52):  # every step is taken, whatever the shares round to
+        run = function_run(steps=steps_, log_every=1)
+        experiments.fit_functions(run, None)
+        assert [step for step, _ in run.curves["train/rmse"]] == list(range(1, steps_ + 1))
 
 
 # ---- tasks and scores ------------------------------------------------------------------------------------------------
@@ -202,12 +209,34 @@ def test_ranks_and_regrets() -> None:
         return experiments.score_ranking(own, {}, None)
 
     assert run("s-kan") == pytest.approx(
-        {"test/log10_rmse": np.log10(0.05), "test/regret": np.log10(5), "test/rank": 2.0}, abs=1e-4
+        {
+            "test/log10_rmse": np.log10(0.05),
+            "test/regret": np.log10(5),
+            "test/lead": np.log10(50),
+            "test/lead_mlp": np.log10(50),
+            "test/rank": 2.0,
+        },
+        abs=1e-4,
     )
+    errors["s-kan"] = 1e-4
+    assert run("s-kan")["test/lead"] == pytest.approx(-1, abs=1e-4)
+    errors["s-kan"] = 0.05
     assert run("best-mlp")["test/log10_rmse"] == pytest.approx(-3, abs=1e-4)
     assert run("best-baseline")["test/log10_rmse"] == pytest.approx(-3, abs=1e-4)
     assert run("fourier")["test/regret"] == pytest.approx(0, abs=1e-4)
     assert run("chebyshev")["test/rank"] == 6.0
+
+
+def test_families_have_one_order() -> None:
+    assert experiments.FAMILIES == bases.FAMILIES
+
+
+def test_functions_are_fitted_on_the_device_of_the_run() -> None:
+    """The stack is moved before it is trained; on ``meta`` nothing can be computed, and the move is seen to fail."""
+    run = function_run()
+    run.device = "meta"
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        experiments.fit_functions(run, None)
 
 
 def test_nodes_can_find_a_family() -> None:
@@ -227,6 +256,14 @@ def test_parameters_of_the_authors_layers(name: str, shape: tuple[int, int]) -> 
     layer = make(*shape)
     assert sum(p.numel() for p in layer.parameters()) == formula(*shape)
     assert layer(torch.rand(5, shape[0]) * 2 - 1).shape == (5, shape[1])
+
+
+def test_grams_recurrence() -> None:
+    z = torch.linspace(-1, 1, 5, dtype=torch.float64)
+    found = authors.gram(z, torch.tensor([0.0, 0.1, 0.01, 0.0], dtype=torch.float64))
+    second = z * z - 3 * 1 * 1 * 3 / 4 * 0.1
+    torch.testing.assert_close(found[:, 2], second)
+    torch.testing.assert_close(found[:, 3], z * second - 5 * 1 * 4 * 15 / 9 * 0.01 * z)
 
 
 def test_jacobi_polynomials_are_scipys() -> None:
@@ -262,11 +299,14 @@ def test_basis_then_convolution_is_unfolding_then_a_layer() -> None:
 
 def test_parameters_of_the_classifiers() -> None:
     for method in ("bspline", "s-kan"):
-        net = convolution.Classifier(method, (8, 16), 8, 10)
+        net = convolution.Classifier(method, (1, 8, 16), 8, 10)
         assert net.parameters_kept() == (9 * 9 * 8 + 8) + (9 * 8 * 9 * 16 + 16) + (16 * 16 * 10 + 10)
-    channels = convolution.plain_channels(13_690, 8, 8, 10)
-    plain = convolution.Classifier("cnn", channels, 8, 10)
-    assert abs(plain.parameters_kept() / 13_690 - 1) < 0.02
+    for shape, side in (((1, 8, 16), 8), ((3, 8, 16), 16), ((3, 4, 8, 16, 64), 32), ((1, 32, 64, 128, 512), 28)):
+        target = convolution.Classifier("rbf", shape, side, 10).parameters_kept()
+        channels = convolution.plain_channels(target, shape, side, 10)
+        plain = convolution.Classifier("cnn", channels, side, 10)
+        assert abs(plain.parameters_kept() / target - 1) < 0.02
+        assert plain(torch.zeros(1, shape[0], side, side)).shape == (1, 10)
     # the example of the authors: two B-spline convolutions of 5 x 5 have 10 * 25 * 10 + 10 * 250 * 20 parameters
     assert sum(authors.LAYERS["b-spline"][1](i * 25, o) for i, o in ((1, 10), (10, 20))) == 52_500
 
@@ -281,13 +321,59 @@ def test_channels_choose_in_convolutions() -> None:
         x[i, 2 * label : 2 * label + 2] = 16
     x += rng.integers(0, 3, x.shape, dtype=np.uint8)
     arrays = {"x": x, "y": y, "train_idx": np.arange(60), "val_idx": np.arange(0), "test_x": x[60:], "test_y": y[60:]}
-    hyper = {"channels": 2, "epochs": 15, "batch": 20, "learning_rate": 1e-2, "scored": 20, "log_every": 5}
+    hyper = {**IMAGES, "epochs": 15}
     for method in ("s-kan", "fourier", "cnn"):
         run = Run("s-kan", "images", method, "toy", {}, 0, "smoke", dict(hyper))
         artifact = experiments.fit_images(run, Data("toy", arrays, {}))
         assert experiments.score_images(run, artifact, Data("toy", arrays, {}))["test/accuracy"] > 0.7
         if method == "s-kan":
             assert bool((artifact["net/layers.1.kept"].sum(1) == 1).all())
+
+
+def test_deep_colour_networks_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three colours, four convolutions, fewer images at half their size; a killed fit goes on."""
+    from claimbench.data import Data
+
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (50, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, 50)
+    arrays = {"x": x[:40], "y": y[:40], "train_idx": np.arange(40), "test_x": x[40:], "test_y": y[40:]}
+    hyper = {**IMAGES, "channels": [2, 3, 4, 6], "images": 30, "tested": 7, "batch": 10, "epochs": 4, "shrink": 2}
+
+    def run(folder: Path | None = None) -> Run:
+        found = Run("s-kan", "images", "s-kan", "toy", {}, 0, "smoke", dict(hyper))
+        if folder:
+            found.checkpoint = Checkpoint(folder, every_s=0)
+        return found
+
+    whole, data = run(), Data("toy", arrays, {})
+    artifact = experiments.fit_images(whole, data)
+    assert whole.counts["steps"] == 12
+    assert all(bool((artifact[f"net/layers.{i}.kept"].sum(1) == 1).all()) for i in range(4))
+    assert experiments.score_images(whole, artifact, data)["test/accuracy"] * 7 % 1 == pytest.approx(0, abs=1e-6)
+    assert whole.metrics["train/parameters"] > 3 * whole.counts["n_params"]
+    for stop in (1, 4, 9):
+        broken, calls = run(tmp_path / str(stop)), itertools.count()
+
+        def alive(calls: Any = calls, stop: int = stop) -> None:
+            if next(calls) == stop:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(broken, "alive", alive)
+        with pytest.raises(KeyboardInterrupt):
+            experiments.fit_images(broken, data)
+        again = experiments.fit_images(run(tmp_path / str(stop)), data)
+        for name, value in artifact.items():
+            np.testing.assert_array_equal(again[name], value)
+
+
+def test_images_are_scaled_by_the_training_part() -> None:
+    from claimbench.data import Data
+
+    x = np.zeros((3, 4, 4), np.uint8)
+    x[0], x[1], x[2] = 8, 16, 4
+    data = Data("toy", {"x": x, "train_idx": np.array([0, 2])}, {})
+    run = Run("s-kan", "images", "cnn", "toy", {}, 0, "smoke", dict(IMAGES))
+    assert experiments._images(run, x[2:], data).unique().tolist() == [0.0]
 
 
 # ---- verdicts --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from claimbench.papers.gradient_noise import noise
-from claimbench.training import Loop
+from claimbench.training import StackLoop
 
 if TYPE_CHECKING:
     from claimbench.run import Run
@@ -171,7 +171,7 @@ def train(runs: list[Run], x: list[torch.Tensor], y: list[torch.Tensor]) -> list
     parts = {f"{name} {i}": stream for name, several in streams.items() for i, stream in enumerate(several)}
     # what is stacked is part of the name: another group of runs must not go on from this one's state
     who = [f"{run.seed}/{run.setting['init']}/{run.setting['clip']}/{rate}" for run, rate in members]
-    loop = Loop(runs[0], " ".join(who), h.steps, state=state, **parts)
+    loop = StackLoop(runs, " ".join(who), h.steps, state=state, **parts)
     if state["flat"] is not stack.flat:
         stack.flat.copy_(state["flat"])
         state["flat"] = stack.flat

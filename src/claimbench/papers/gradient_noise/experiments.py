@@ -79,7 +79,6 @@ def score_deep_mlp(run: Run, artifact: Artifact, data: Data) -> dict[str, float]
     right = (predicted == data.arrays["test_y"]).mean(axis=1)
     found = {
         "test/accuracy": float(right.mean()),
-        "test/best": float(right.max()),
         "test/one_class": float(all(len(np.unique(row)) == 1 for row in predicted)),
     }
     found |= {f"test/accuracy_lr_{rate}": float(value) for rate, value in zip(run.h.rates, right, strict=True)}

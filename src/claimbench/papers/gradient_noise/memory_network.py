@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from claimbench.papers.gradient_noise import noise
-from claimbench.training import Loop
+from claimbench.training import StackLoop
 
 if TYPE_CHECKING:
     from claimbench.run import Run
@@ -140,7 +140,8 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     draws = [run.torch_generator("batches") for run in runs]
     noises = [run.torch_generator("noise") for run in runs]
     linear_start = torch.tensor([run.setting["start"] == "linear" for run in runs])
-    etas = torch.tensor([run.h.eta for run in runs])
+    etas = [run.h.eta for run in runs]
+    scratch = torch.empty(tables[0].numel())
     per_epoch = n_train // h.batch
     # every run's own schedule: rates and the stage of each epoch
     epochs = h.linear_epochs + h.epochs
@@ -158,7 +159,7 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     state: dict[str, Any] = {"tables": tables}
     parts = {f"{name}-{i}": g for name, gs in (("b", draws), ("n", noises)) for i, g in enumerate(gs)}
     phase = "train " + " ".join(f"{run.seed}/{run.setting['start']}" for run in runs)
-    loop = Loop(runs[0], phase, epochs * per_epoch, state=state, **parts)
+    loop = StackLoop(runs, phase, epochs * per_epoch, state=state, **parts)
     if state["tables"] is not tables:
         tables.copy_(state["tables"])
         state["tables"] = tables
@@ -177,11 +178,7 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
         tables = tables.detach_()
         norms = gradient.flatten(2).norm(dim=2)[..., None, None]
         gradient *= (h.clip / norms.clamp_min(1e-30)).clamp(max=1.0)
-        deviation = noise.standard_deviation(step, 1.0, h.gamma)
-        for i, generator in enumerate(noises):
-            if etas[i] > 0:
-                drawn = torch.randn(gradient[i].shape, generator=generator)
-                gradient[i].add_(drawn, alpha=deviation * float(etas[i]) ** 0.5)
+        noise.add_to_stack(gradient.view(len(runs), -1), step, etas, h.gamma, noises, scratch)
         tables -= rates[epoch][:, None, None, None] * gradient
         tables[:, :, 0] = 0
         if (step + 1) % per_epoch == 0 and ((epoch + 1) % h.log_every == 0 or epoch + 1 == epochs):

@@ -21,21 +21,18 @@ if TYPE_CHECKING:
 SYMBOLS = 4
 
 
-def multiplication(
-    bits: int, batch: int, generator: torch.Generator, length: int | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def multiplication(bits: int, batch: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """``a * b`` with numbers of ``bits`` bits, least significant first, and their product of ``2 bits`` bits.
 
     Args:
         bits: of each factor.
         batch: number of tasks.
         generator: of the bits.
-        length: of input and output, at least ``2 bits + 1``; 0 beyond.
 
     Returns:
-        Input and output, (batch, length) int64 symbols.
+        Input and output, (batch, 2 bits + 1) int64 symbols.
     """
-    length = length or 2 * bits + 1
+    length = 2 * bits + 1
     factors = torch.randint(2, (2, batch, bits), generator=generator)
     given = torch.zeros(batch, length, dtype=torch.int64)
     given[:, :bits], given[:, bits], given[:, bits + 1 : 2 * bits + 1] = factors[0] + 1, 3, factors[1] + 1

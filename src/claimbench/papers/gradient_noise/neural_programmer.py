@@ -28,6 +28,9 @@ def questions(batch: int, rows: int, generator: torch.Generator) -> dict[str, to
 
     ``[greater|lesser N [and|or greater|lesser N]] sum|count|print``
 
+    Two comparisons are of different kinds: a program has one number for each of them, and which one is decided from the
+    words alone, so that no program answers ``greater N or greater N``.
+
     Returns:
         ``words`` (batch, 8) int64, ``pivots`` (batch, 2) the numbers in the question in order of their places
         ``places`` (batch, 2) int64 (-1: none), ``table`` (batch, rows), ``scalar`` (batch,), ``lookup`` (batch, rows)
@@ -40,7 +43,8 @@ def questions(batch: int, rows: int, generator: torch.Generator) -> dict[str, to
     table, pivots = draw(batch, rows) * 20 - 10, draw(batch, 2) * 20 - 10
     index = {word: i for i, word in enumerate(WORDS)}
     end = torch.randint(3, (batch,), generator=generator)
-    greater = torch.randint(2, (batch, 2), generator=generator).bool()
+    first = torch.randint(2, (batch, 1), generator=generator).bool()
+    greater = torch.cat([first, ~first], 1)
     how_many = torch.randint(3, (batch,), generator=generator)  # comparisons
     both = torch.randint(2, (batch,), generator=generator).bool()  # and, else or
     chosen = torch.where(greater[:, :, None], table[:, None] > pivots[..., None], table[:, None] < pivots[..., None])

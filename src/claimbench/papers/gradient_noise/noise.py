@@ -57,10 +57,6 @@ class GradientNoise:
         self.optimizer, self.eta, self.gamma, self.generator, self.clip = optimizer, eta, gamma, generator, clip
         self.steps = 0
 
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        return self.optimizer.param_groups
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.optimizer.zero_grad(set_to_none=set_to_none)
 

@@ -61,7 +61,8 @@ class ConvolutionalNetwork(nn.Module):
 
     Args:
         layout: ``18`` or ``50``.
-        shortcuts: False gives the paper's Deep ConvNet: the same without shortcuts and their convolutions.
+        shortcuts: False gives the paper's Deep ConvNet: the same without shortcuts and their convolutions, and with the
+            convolutions as torch.nn.Conv2d draws them (released code); residual networks start as torchvision's.
         channels: of the images.
         widths: of the four stages.
         stem: its stride; 4 is ImageNet's (7 x 7, stride 2, then max pooling), 1 or 2 a 3 x 3 convolution.
@@ -87,7 +88,7 @@ class ConvolutionalNetwork(nn.Module):
                 self.blocks.append(Block(before, width, stride, bottleneck, shortcuts))
                 before = self.blocks[-1].out_channels  # type: ignore[assignment]
         self.classifier = nn.Linear(before, classes)
-        for module in self.modules():
+        for module in self.modules() if shortcuts else ():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 

@@ -81,7 +81,8 @@ def loss_curves(tables: Tables) -> Figure:
             mean = part.groupby("step")["value"].mean()
             axis.plot(mean.index, mean, color=_COLOUR[method], lw=1.8, label=_METHODS[method].replace("\n", " "))
         axis.set(xlabel="step", ylabel=label)
-    axes[0].axhline(np.log(10), color="0.4", lw=0.8, ls=":")
+    classes = 1000 if "imagenet" in set(runs["dataset"]) else 10
+    axes[0].axhline(np.log(classes), color="0.4", lw=0.8, ls=":")
     axes[0].legend(fontsize=7, title="guide", title_fontsize=7)
     return figure
 

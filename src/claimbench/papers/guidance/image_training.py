@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from claimbench.papers.guidance import convolutional, fully_connected
 from claimbench.papers.guidance.alignment import CachedGuide, LiveGuide, centred_norm, dissimilarity, layer_pairs
-from claimbench.training import Loop
+from claimbench.training import StackLoop
 
 if TYPE_CHECKING:
     from claimbench.data import Data
@@ -142,7 +142,7 @@ def train(runs: list[Run], images: list[Images], kind: str, teaching: list[Teach
     state: dict[str, Any] = {"first_cka": [0.0] * len(runs), "last_cka": [0.0] * len(runs)}
     phase = f"{kind} " + " ".join(str(run.seed) for run in runs)
     orders: tuple[int, list[np.ndarray[Any, Any]]] = (-1, [])
-    for step in Loop(runs[0], phase, h.steps, net=target, adam=optimizer, state=state):
+    for step in StackLoop(runs, phase, h.steps, net=target, adam=optimizer, state=state):
         epoch, place = divmod(step, per_epoch)
         if orders[0] != epoch:
             orders = epoch, [run.rng(f"order {epoch}").permutation(images[0].n) for run in runs]

@@ -86,17 +86,23 @@ class Gram(nn.Module):
 
     def __init__(self, i: int, o: int) -> None:
         super().__init__()
-        self.coefficients, self.beta = _normal(i, o, 4, scale=1 / (4 * i)), _normal(4, scale=0.1)
+        self.coefficients, self.beta = _normal(i, o, 4, scale=1 / (4 * i)), _normal(4, scale=1 / (4 * i))
         self.base, self.norm = _normal(o, i, scale=1 / math.sqrt(i)), nn.LayerNorm(o)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        z = torch.tanh(x)
-        basis = [torch.ones_like(z), z]
-        for n in range(2, 4):
-            beta = (n + 1) * (1 - n) * n**2 / (n**2 + 4 * n - 1) * self.beta[n - 1]
-            basis.append(z * basis[-1] - beta * basis[-2])
-        edges = torch.einsum("nik,iok->no", F.silu(torch.stack(basis, -1)), self.coefficients)
+        basis = F.silu(gram(torch.tanh(x), self.beta))
+        edges = torch.einsum("nik,iok->no", basis, self.coefficients)
         return F.silu(self.norm(edges + F.linear(F.silu(x), self.base)))
+
+
+def gram(z: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+    """Polynomials (..., len(beta)) with p_k = z p_(k-1) - c_n p_(k-2), n = k - 1, and, as released,
+    c_n = (k + n) (k - n) n^2 (4 n^2 - 1) / k^2 times a learned beta_n (Gram's own divides by 4 n^2 - 1)."""
+    found = [torch.ones_like(z), z]
+    for k in range(2, len(beta)):
+        n = k - 1
+        found.append(z * found[-1] - (k + n) * (k - n) * n**2 * (4 * n**2 - 1) / k**2 * beta[n] * found[-2])
+    return torch.stack(found, -1)
 
 
 class Wavelet(nn.Module):

@@ -6,13 +6,18 @@ of an input channel share its choice of family.
 
 from __future__ import annotations
 
+import itertools
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ConvLayer(nn.Module):
@@ -74,39 +79,46 @@ class ConvLayer(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Two convolutions with pooling between and a linear output.
+    """Convolutions with pooling between and a linear output.
 
     Args:
         method: a family, ``s-kan``, or ``cnn`` for ordinary convolutions with ReLU.
-        channels: of the two convolutions.
+        channels: of the images and of every convolution.
         side: of the images.
         classes: outputs.
     """
 
-    def __init__(self, method: str, channels: tuple[int, int], side: int, classes: int) -> None:
+    def __init__(self, method: str, channels: Sequence[int], side: int, classes: int) -> None:
         super().__init__()
         self.plain = method == "cnn"
         families = FAMILIES if method == "s-kan" else (method,)
-        shapes = [(1, channels[0]), channels]
         self.layers = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1) if self.plain else ConvLayer(a, b, 3, families) for a, b in shapes
+            nn.Conv2d(a, b, 3, padding=1) if self.plain else ConvLayer(a, b, 3, families)
+            for a, b in itertools.pairwise(channels)
         )
-        self.output = nn.Linear(channels[1] * (side // 2) ** 2, classes)
+        self.output = nn.Linear(_features(channels, side), classes)
+
+    def _before(self, index: int, x: torch.Tensor) -> torch.Tensor:
+        """What layer ``index`` gets of the outputs ``x`` of the one before."""
+        if index and self.plain:
+            x = torch.relu(x)
+        return F.max_pool2d(x, 2) if index else x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (n, classes) of images (n, 1, side, side) in [-1, 1]."""
-        first, second = self.layers
-        x = first(x)
-        x = F.max_pool2d(torch.relu(x) if self.plain else x, 2)
-        x = second(x)
+        """Logits (n, classes) of images (n, colours, side, side) in [-1, 1]."""
+        for index, layer in enumerate(self.layers):
+            x = layer(self._before(index, x))
         return self.output((torch.relu(x) if self.plain else x).flatten(1))
 
     def keep(self, x: torch.Tensor, count: int) -> None:
         """Every input channel's best families; all layers are scored on the function before any is cut."""
+        inputs = []
         with torch.no_grad():
-            hidden = F.max_pool2d(self.layers[0](x), 2)
-        self.layers[0].keep(x, count)  # type: ignore[operator]
-        self.layers[1].keep(hidden, count)  # type: ignore[operator]
+            for index, layer in enumerate(self.layers):
+                inputs.append(self._before(index, x))
+                x = layer(inputs[-1])
+        for layer, given in zip(self.layers, inputs, strict=True):
+            layer.keep(given, count)  # type: ignore[operator]
 
     def parameters_kept(self) -> int:
         output = sum(p.numel() for p in self.output.parameters())
@@ -115,11 +127,24 @@ class Classifier(nn.Module):
         return output + sum(layer.parameters_kept() for layer in self.layers)  # type: ignore[operator, misc]
 
 
-def plain_channels(target: int, first: int, side: int, classes: int) -> tuple[int, int]:
-    """Channels (first, second) of ordinary convolutions with parameters nearest to ``target``."""
+def _features(channels: Sequence[int], side: int) -> int:
+    """Inputs of the linear output: there is a pooling between every two convolutions."""
+    return channels[-1] * (side // 2 ** (len(channels) - 2)) ** 2
 
-    def count(a: int, b: int) -> int:
-        return (9 + 1) * a + (9 * a + 1) * b + (b * (side // 2) ** 2 + 1) * classes
 
-    pairs = [(a, b) for a in range(first, 20 * first, first // 2 or 1) for b in range(a, 2 * a + 1)]
-    return min(pairs, key=lambda pair: (abs(count(*pair) - target), abs(pair[1] - 2 * pair[0])))
+def plain_channels(target: int, channels: Sequence[int], side: int, classes: int) -> list[int]:
+    """Channels of ordinary convolutions with parameters nearest to ``target``: those of the KAN widened alike, and the
+    last adjusted."""
+
+    def count(widths: list[int]) -> int:
+        layers = sum((9 * a + 1) * b for a, b in itertools.pairwise(widths))
+        return layers + (_features(widths, side) + 1) * classes
+
+    images, first, *others = channels
+    candidates = []
+    for a in range(first, 20 * first, first // 2 or 1):
+        inner = [round(a * c / first) for c in others]
+        for last in range(inner[-1] // 2, inner[-1] + 1):
+            widths = [images, a, *inner[:-1], last]
+            candidates.append((abs(count(widths) - target), inner[-1] - last, widths))
+    return min(candidates)[2]

@@ -67,11 +67,11 @@ def fit_many_functions(runs: list[Run], datas: list[None]) -> list[Artifact]:
         training.train(chosen, net, x, y)
         test = torch.stack([_test(run)[0] for run in chosen])
         with torch.no_grad():
-            predicted = net(test)
+            predicted = net(test.to(chosen[0].device)).cpu()
         families = net.chosen() if hasattr(net, "chosen") else []  # type: ignore[operator]
         for place, index in enumerate(members):
             artifacts[index] = {"predicted": predicted[place]}
-            artifacts[index] |= {f"chosen_{i}": layer[place] for i, layer in enumerate(families)}
+            artifacts[index] |= {f"chosen_{i}": layer[place].cpu() for i, layer in enumerate(families)}
     return artifacts
 
 
@@ -99,7 +99,8 @@ def fit_ranking(run: Run, data: None) -> Artifact:
 
 def score_ranking(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     """Of a group of methods the best error, as an oracle would choose it for this task and seed; for a single method
-    its error, its distance from the best fixed family (``regret``) and its rank among families."""
+    its error, its distance from the best fixed family (``regret``), from the best of all other methods (``lead``) and
+    of the MLPs (``lead_mlp``; negative where it is better), and its rank among families."""
     values = {name: _log_rmse(run, given) for name, given in run.inputs.items()}
     families = [values[name] for name in FAMILIES]
     if run.method == "best-mlp":
@@ -112,6 +113,8 @@ def score_ranking(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     return {
         "test/log10_rmse": own,
         "test/regret": own - min(families),
+        "test/lead": own - min(value for name, value in values.items() if name != run.method),
+        "test/lead_mlp": own - min(values[name] for name in MLPS),
         "test/rank": 1.0 + sum(value < own for value in others),
     }
 
@@ -133,7 +136,7 @@ def fit_selection(run: Run, data: None) -> Artifact:
     y = (y - y.mean()) / y.std()
     net = networks.KAN([h.nodes, 1], networks.pool("s-kan"), [run.torch_generator("init")])
     training.train([run], net, x[None], y[None])
-    return {"chosen": net.chosen()[0][0]}
+    return {"chosen": net.chosen()[0][0].cpu()}
 
 
 def score_selection(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
@@ -169,58 +172,56 @@ def score_parameters(run: Run, artifact: Artifact, data: None) -> dict[str, floa
 # ---- images ----------------------------------------------------------------------------------------------------------
 
 
-def _classifier(run: Run, side: int) -> Classifier:
+def _classifier(run: Run, x: torch.Tensor) -> Classifier:
+    """A network for images (n, colours, side, side); ordinary convolutions have the parameters of the pruned KAN."""
     from claimbench.papers.s_kan import convolution
 
-    channels = (run.h.channels, 2 * run.h.channels)
+    colours, side = x.shape[1], x.shape[-1]
+    channels = [colours, *run.h.channels]
     with run.torch_stream("init"):
         if run.method == "cnn":
             target = convolution.Classifier("rbf", channels, side, 10).parameters_kept()
-            channels = convolution.plain_channels(target, run.h.channels, side, 10)
+            channels = convolution.plain_channels(target, channels, side, 10)
         return convolution.Classifier(run.method, channels, side, 10)
 
 
-def _images(x: np.ndarray[Any, Any]) -> torch.Tensor:
-    """(n, 1, side, side) in [-1, 1]."""
+def _images(run: Run, x: np.ndarray[Any, Any], data: Data) -> torch.Tensor:
+    """(n, colours, side, side) in [-1, 1], by the brightest training pixel; ``shrink`` averages squares of pixels."""
     import torch
 
-    return torch.from_numpy(2 * x[:, None].astype(np.float32) / x.max() - 1)
+    brightest = float(data.arrays["x"][data.arrays["train_idx"]].max())
+    images = torch.from_numpy(2 * x.astype(np.float32) / brightest - 1)
+    images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return torch.nn.functional.avg_pool2d(images, run.h.shrink)
 
 
 def fit_images(run: Run, data: Data) -> Artifact:
     """Adam on cross-entropy; selection in the same three phases as for functions."""
     import torch
 
-    from claimbench.papers.s_kan.training import PHASES
-    from claimbench.training import Loop
+    from claimbench.papers.s_kan.training import phases
 
-    h, train = run.h, data.arrays["train_idx"]
-    x, y = _images(data.arrays["x"][train]).to(run.device), torch.from_numpy(data.arrays["y"][train]).to(run.device)
-    net = _classifier(run, x.shape[-1]).to(run.device)
+    h = run.h
+    train = run.rng("images").permutation(data.arrays["train_idx"])[: h.images]
+    x = _images(run, data.arrays["x"][train], data).to(run.device)
+    y = torch.from_numpy(data.arrays["y"][train]).to(run.device)
+    net = _classifier(run, x).to(run.device)
     per_epoch = len(x) // h.batch
     total = h.epochs * per_epoch
-    done = 0
-    for number, (share, count) in enumerate(PHASES if run.method == "s-kan" else ((1.0, None),)):
-        steps = round(share * total)
-        optimizer = torch.optim.Adam(net.parameters(), lr=h.learning_rate)
-        state: dict[str, Any] = {"cut": False}
-        loop = Loop(run, f"phase {number}", steps, net=net, adam=optimizer, state=state)
-        if count is not None and not state["cut"]:
-            net.keep(x[: h.scored], count)
-            state["cut"] = True
-        for step in loop:
-            epoch, place = divmod(done + step, per_epoch)
-            order = run.rng(f"order {epoch}").permutation(len(x))
-            rows = torch.from_numpy(order[place * h.batch : (place + 1) * h.batch])
-            for group in optimizer.param_groups:
-                group["lr"] = h.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-            loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if (step + 1) % h.log_every == 0:
-                run.curve("train/loss", done + step + 1, run.finite(float(loss.detach())))
-        done += steps
+    keep = (lambda count: net.keep(x[: h.scored], count)) if run.method == "s-kan" else None
+    order: tuple[int, torch.Tensor] = (-1, torch.empty(0))
+    for step, optimizer in phases([run], net, total, keep):
+        epoch, place = divmod(step, per_epoch)
+        if order[0] != epoch:
+            order = epoch, torch.from_numpy(run.rng(f"order {epoch}").permutation(len(x))).to(run.device)
+        rows = order[1][place * h.batch : (place + 1) * h.batch]
+        loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if (step + 1) % h.log_every == 0:
+            run.curve("train/loss", step + 1, run.finite(float(loss.detach())))
+    run.metric("train/parameters", sum(p.numel() for p in net.parameters()))
     run.count(n_params=net.parameters_kept(), steps=total)
     return {f"net/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
 
@@ -228,9 +229,9 @@ def fit_images(run: Run, data: Data) -> Artifact:
 def score_images(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     import torch
 
-    x = _images(data.arrays["test_x"])
-    net = _classifier(run, x.shape[-1])
+    x = _images(run, data.arrays["test_x"][: run.h.tested], data)
+    net = _classifier(run, x)
     net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
     with torch.no_grad():
         predicted = torch.cat([net(part).argmax(1) for part in x.split(500)]).numpy()
-    return {"test/accuracy": float((predicted == data.arrays["test_y"]).mean())}
+    return {"test/accuracy": float((predicted == data.arrays["test_y"][: run.h.tested]).mean())}

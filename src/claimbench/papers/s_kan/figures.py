@@ -55,16 +55,19 @@ def regret(tables: Tables) -> Figure:
 
 
 def images(tables: Tables) -> Figure:
-    """Accuracy of the small convolutional networks against their parameters."""
-    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    """Accuracy of the small convolutional networks, with their parameters, one panel a data set."""
     measured = tables.frame("images", "test/accuracy").merge(tables.runs[["run_key", "n_params"]], on="run_key")
-    for place, (_, part) in enumerate(measured.groupby("method")):
-        colour = COLOURS[place % len(COLOURS)]
-        axis.plot(np.full(len(part), place), 100 * part["value"], "o", ms=4, mfc="none", color=colour)
-        axis.plot(place, 100 * part["value"].mean(), "_", ms=18, mew=2, color=colour)
-    names = [f"{method}\n{int(part['n_params'].median()):,}" for method, part in measured.groupby("method")]
-    axis.set_xticks(range(len(names)), names, fontsize=8)
-    axis.set(ylabel="test accuracy (%)", xlabel="method and parameters")
+    panels = list(measured.groupby("dataset"))
+    figure, axes = plt.subplots(1, len(panels), figsize=(1.2 + 4.6 * len(panels), 3.4), squeeze=False)
+    for axis, (dataset, shown) in zip(axes[0], panels, strict=True):
+        names = []
+        for place, (method, part) in enumerate(shown.groupby("method")):
+            colour = COLOURS[place % len(COLOURS)]
+            axis.plot(np.full(len(part), place), 100 * part["value"], "o", ms=4, mfc="none", color=colour)
+            axis.plot(place, 100 * part["value"].mean(), "_", ms=18, mew=2, color=colour)
+            names.append(f"{method}\n{int(part['n_params'].median()):,}")
+        axis.set_xticks(range(len(names)), names, fontsize=7)
+        axis.set(title=str(dataset), ylabel="test accuracy (%)", xlabel="method and parameters")
     return figure
 
 

@@ -87,6 +87,7 @@ class KAN(nn.Module):
 
     def __init__(self, sizes: list[int], families: tuple[str, ...], generators: list[torch.Generator]) -> None:
         super().__init__()
+        self.families = families
         self.layers = nn.ModuleList(Layer(a, b, families, generators) for a, b in itertools.pairwise(sizes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

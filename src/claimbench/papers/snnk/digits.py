@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from claimbench.papers.snnk.layers import Adapter, Bottleneck, RectifiedLayer
+from claimbench.papers.snnk.features import Rectified
+from claimbench.papers.snnk.layers import Adapter, Bottleneck, RectifiedLayer, UniversalLayer
 from claimbench.papers.snnk.regression import Tower
 from claimbench.training import Loop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claimbench.run import Run
 
 
@@ -22,12 +25,12 @@ class Features(nn.Module):
 
     def __init__(self, inputs: int, m: int, depth: int, generator: torch.Generator) -> None:
         super().__init__()
-        for index, g in enumerate(Tower.draw(inputs, m, depth, generator).projections):
-            self.register_buffer(f"g{index}", g.float())
+        for index, drawn in enumerate(Tower.draw(inputs, m, depth, generator).maps):
+            self.register_buffer(f"g{index}", drawn.projections.float())
         self.depth = depth
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found = Tower([getattr(self, f"g{index}") for index in range(self.depth)])(x)
+        found = Tower([Rectified(getattr(self, f"g{index}")) for index in range(self.depth)])(x)
         return found * math.sqrt(found.shape[1])
 
 
@@ -95,25 +98,24 @@ class PatchTransformer(nn.Module):
         """Put adapters in, a fresh head on, and leave only what ``method`` trains trainable.
 
         Args:
-            method: ``full``, ``linear`` (the head alone), ``bottleneck`` or ``snnk``; the head is always trained.
+            method: ``full``, ``linear`` (the head alone), ``bottleneck``, ``snnk`` (features of ReLU) or ``snnk-cos``
+                (of the cosine, for inputs scaled to length 1); the head is always trained.
             h: ``rank`` of the bottleneck, ``m`` of the random features.
             generator: of the projections.
         """
         width = self.head.in_features
+        makers: dict[str, Callable[[], nn.Module]] = {
+            "bottleneck": lambda: Bottleneck(width, h.rank),
+            "snnk": lambda: Adapter(width, RectifiedLayer(width, width, h.m, generator)),
+            "snnk-cos": lambda: Adapter(width, UniversalLayer(width, width, h.m, generator, length=1.0)),
+        }
         self.requires_grad_(method == "full")
-        if method in ("bottleneck", "snnk"):
-            make = (
-                (lambda: Bottleneck(width, h.rank))
-                if method == "bottleneck"
-                else (lambda: Adapter(width, h.m, generator))
-            )
-            self.adapters = nn.ModuleList(make() for _ in self.adapters)
+        if method in makers:
+            self.adapters = nn.ModuleList(makers[method]() for _ in self.adapters)
         self.head = nn.Linear(width, self.head.out_features)
 
 
-def train(
-    run: Run, net: nn.Module, x: torch.Tensor, y: torch.Tensor, phase: str = "train"
-) -> dict[str, np.ndarray[Any, Any]]:
+def train(run: Run, net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, np.ndarray[Any, Any]]:
     """Adam on cross-entropy in epochs of fresh permutations; what does not need gradients stays as it is."""
     h = run.h
     trained = [p for p in net.parameters() if p.requires_grad]
@@ -121,7 +123,7 @@ def train(
     per_epoch = len(x) // h.batch
     net.train()
     order: tuple[int, torch.Tensor] = (-1, torch.empty(0))
-    for step in Loop(run, phase, h.epochs * per_epoch, net=net, adam=optimizer):
+    for step in Loop(run, "train", h.epochs * per_epoch, net=net, adam=optimizer):
         epoch, place = divmod(step, per_epoch)
         if order[0] != epoch:
             order = epoch, torch.from_numpy(run.rng(f"order {epoch}").permutation(len(x)))

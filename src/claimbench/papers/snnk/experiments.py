@@ -98,20 +98,20 @@ def fit_variance(run: Run, data: None) -> Artifact:
     """Variance of single features for one pair, in batches."""
     import torch
 
+    from claimbench.papers.snnk import features
+
     h = run.h
     x, w, b = _points(run)
+    # around the exact mean, so that the batches' means are unbiased
+    exact = features.exact(run.method, x[:1], w[:1], b[:1])[0, 0]
     generator = run.torch_generator("features")
     found = []
     for _ in range(h.batches):
-        from claimbench.papers.snnk import features
-
         drawn = features.draw(run.method, h.features, h.d, generator)
         phi, psi = drawn.phi(x[:1]), drawn.psi(w[:1], b[:1])
         products = (phi * psi * h.features)[0]
         if run.method == "cos":  # a feature is a cosine and a sine
             products = products.view(2, -1).sum(0)
-        # around the exact mean, so that the batches' means are unbiased
-        exact = features.exact(run.method, x[:1], w[:1], b[:1])[0, 0]
         found.append(float((products - exact).square().mean()))
     return {"variances": torch.tensor(found)}
 
@@ -128,7 +128,7 @@ def score_variance(run: Run, artifact: Artifact, data: None) -> dict[str, float]
 
 
 def fit_bundling(run: Run, data: None) -> Artifact:
-    """Three layers in turn and bundled into one matrix, on the same inputs, in float64."""
+    """Three layers unit by unit and bundled into one matrix, on the same inputs, in float64."""
     import torch
 
     from claimbench.papers.snnk import features, layers
@@ -140,13 +140,12 @@ def fit_bundling(run: Run, data: None) -> Artifact:
         torch.randn(b, a, generator=generator, dtype=torch.float64) / math.sqrt(a)
         for a, b in itertools.pairwise(widths)
     ]
-    # layer by layer: each map sees the features of the one before through the weights of its own layer
+    # each map sees the features of the one before through the weights of its own layer
     maps = [features.Rectified.draw(h.m, h.d, generator)]
     maps += [features.Rectified.draw(h.m, h.m, generator) for _ in range(h.depth - 1)]
-    parameters, tower = maps[0].psi(weights[0]), maps[0].phi(x)
-    for weight, drawn in zip(weights[1:], maps[1:], strict=True):
-        hidden = layers.bundled(parameters, weight)  # W_l Psi_(l-1): what the next map sees of the parameters
-        parameters, tower = drawn.psi(hidden), drawn.phi(tower)
+    parameters, tower = layers.bundle(weights, [torch.zeros(len(w)) for w in weights], maps), x
+    for drawn in maps:
+        tower = drawn.phi(tower)
     together = tower @ parameters.T
     # the same by explicit sums over the features of every map
     stepwise = _stepwise(x, weights, maps)
@@ -180,7 +179,7 @@ def _parameters(weights: list[torch.Tensor], maps: list[Any], layer: int, unit: 
     if layer == 0:
         return maps[0].phi(row[None])[0]
     mixed = sum(row[j] * _parameters(weights, maps, layer - 1, j) for j in range(len(row)))
-    return maps[layer].phi(mixed[None])[0]  # type: ignore[index, no-any-return]
+    return maps[layer].phi(mixed[None])[0]
 
 
 def score_bundling(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
@@ -191,25 +190,58 @@ def score_bundling(run: Run, artifact: Artifact, data: None) -> dict[str, float]
     }
 
 
+def _cosine_network(run: Run) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+    """Inputs (n, d), and weights and biases of cos(W_2 cos(W_1 x + b_1) + b_2); inputs and rows of a fixed length."""
+    import torch
+
+    h, generator = run.h, run.torch_generator("points")
+    x, first, second = (
+        torch.randn(n, d, generator=generator, dtype=torch.float64)
+        for n, d in ((h.inputs, h.d), (h.width, h.d), (h.width, h.width))
+    )
+    x, first, second = (h.norm * rows / rows.norm(dim=1, keepdim=True) for rows in (x, first, second))
+    return x, [first, second], [torch.rand(h.width, generator=generator, dtype=torch.float64) for _ in range(2)]
+
+
+def fit_bundled_network(run: Run, data: None) -> Artifact:
+    """Outputs of a bundled cosine network: one matrix times the features of the features of the input."""
+    from claimbench.papers.snnk import features, layers
+
+    x, weights, biases = _cosine_network(run)
+    m, generator = int(run.setting["m"]), run.torch_generator("features")
+    maps = [features.Universal.draw("cos", m, d, generator) for d in (x.shape[1], 2 * m)]
+    return {"outputs": maps[1].phi(maps[0].phi(x)) @ layers.bundle(weights, biases, maps).T}
+
+
+def score_bundled_network(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Relative error, in the Frobenius norm, of the bundled network against the one it was made of."""
+    x, weights, biases = _cosine_network(run)
+    for weight, bias in zip(weights, biases, strict=True):
+        x = (x @ weight.T + bias).cos()
+    exact = x.numpy()
+    return {"test/error": float(np.linalg.norm(artifact["outputs"] - exact) / np.linalg.norm(exact))}
+
+
 # ---- regression ------------------------------------------------------------------------------------------------------
 
 
-def _regression(run: Run, data: Data | None) -> dict[str, torch.Tensor]:
+def _regression(run: Run, data: Data | None, test: bool = False) -> dict[str, torch.Tensor]:
     """Training, validation and (for score) test parts, standardised with the training part."""
     import torch
 
     from claimbench.papers.snnk.regression import friedman
 
     if data is None:
-        x, y = friedman(run.h.samples, run.torch_generator("friedman"))
-        cut = [int(0.6 * len(x)), int(0.8 * len(x))]
-        parts = {"train": slice(cut[0]), "val": slice(cut[0], cut[1]), "test": slice(cut[1], None)}
-        found = {name: (x[part], y[part]) for name, part in parts.items()}
+        names = {"train": 0.6, "val": 0.2} | ({"test": 0.2} if test else {})
+        found = {
+            name: friedman(round(share * run.h.samples), run.torch_generator(f"friedman {name}"))
+            for name, share in names.items()
+        }
     else:
         a = data.arrays
         every = torch.from_numpy(a["x"].astype(np.float64)), torch.from_numpy(a["y"].astype(np.float64))[:, None]
         found = {name: (every[0][a[f"{name}_idx"]], every[1][a[f"{name}_idx"]]) for name in ("train", "val")}
-        if "test_x" in a:
+        if test:
             found["test"] = (torch.from_numpy(a["test_x"].astype(np.float64)), torch.from_numpy(a["test_y"])[:, None])
     x, y = found["train"]
     means, scales = (x.mean(0), y.mean(0)), (x.std(0).clamp_min(1e-12), y.std(0))
@@ -252,17 +284,25 @@ def _chosen(run: Run, z: torch.Tensor, parts: dict[str, torch.Tensor], path: Any
 
 
 def fit_regression__adam(run: Run, data: Data | None) -> Artifact:
-    """The same parameters by Adam; its training loss against that of the formula without a penalty."""
+    """The same parameters by Adam; its training loss against that of the formula without a penalty. The sabotage gives
+    the formula targets out of order."""
     from claimbench.papers.snnk.regression import ridge_path, train
 
     parts = _regression(run, data)
     z = _tower(run, parts["train_x"].shape[1])(parts["train_x"])
     h = run.h
     theta = train(z, parts["train_y"], h.epochs, h.batch, h.learning_rate, run.torch_generator("order"))
-    optimum = ridge_path(z, parts["train_y"], [1e-12])[0]
+    optimum = ridge_path(z, _shuffled(run, parts["train_y"]), [1e-12])[0]
     losses = [float((z @ found - parts["train_y"]).square().mean()) for found in (theta, optimum)]
     run.metric("train/excess", run.finite(losses[0]) - losses[1])
     return {"theta": theta.numpy()}
+
+
+def _shuffled(run: Run, y: torch.Tensor) -> torch.Tensor:
+    """Targets, out of order where that is the sabotage."""
+    if run.h.sabotage != "shuffled-targets":
+        return y
+    return y[run.rng("sabotage").permutation(len(y))]
 
 
 def fit_regression__mlp(run: Run, data: Data | None) -> Artifact:
@@ -272,16 +312,19 @@ def fit_regression__mlp(run: Run, data: Data | None) -> Artifact:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
 
-    parts = _regression(run, data)
+    parts, h = _regression(run, data), run.h
     net = MLPRegressor(
-        hidden_layer_sizes=(run.h.hidden, run.h.hidden),
+        hidden_layer_sizes=(h.hidden, h.hidden),
+        batch_size=min(h.batch, len(parts["train_x"]) // 2),
+        learning_rate_init=h.learning_rate,
         early_stopping=True,
-        max_iter=run.h.epochs,
+        max_iter=h.network_epochs,
         random_state=run.seed,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         net.fit(parts["train_x"].numpy(), parts["train_y"].numpy()[:, 0])
+    run.metric("train/epochs", net.n_iter_)
     run.count(n_params=sum(w.size for w in (*net.coefs_, *net.intercepts_)))
     layers = {f"weight_{i}": w for i, w in enumerate(net.coefs_)}
     return layers | {f"bias_{i}": b for i, b in enumerate(net.intercepts_)}
@@ -291,7 +334,7 @@ def score_regression(run: Run, artifact: Artifact, data: Data | None) -> dict[st
     """Mean squared error on the test part, as a share of the training targets' variance."""
     import torch
 
-    parts = _regression(run, data)
+    parts = _regression(run, data, test=True)
     x, y = parts["test_x"], parts["test_y"].numpy()
     if run.method == "mlp":
         predicted = x.numpy()
@@ -331,7 +374,8 @@ def score_fit_time(run: Run, artifact: Artifact, data: None) -> dict[str, float]
 
 
 def fit_compression(run: Run, data: Data) -> Artifact:
-    """A classifier of digits; ``train/reduction``: the plain network's parameters over this one's."""
+    """A classifier of digits; ``train/reduction``: the plain network's parameters over this one's. The sabotage gives
+    all but the plain network labels out of order."""
     import torch
 
     from claimbench.papers.snnk import digits
@@ -342,7 +386,7 @@ def fit_compression(run: Run, data: Data) -> Artifact:
     with run.torch_stream("init"):
         net = digits.classifier(run.method, x.shape[1], 10, run.h, run.torch_generator("projections"))
         plain = digits.classifier("mlp", x.shape[1], 10, run.h, run.torch_generator("projections"))
-    found = digits.train(run, net, torch.from_numpy(x), y)
+    found = digits.train(run, net, torch.from_numpy(x), y if run.method == "mlp" else _shuffled(run, y))
     run.metric("train/reduction", sum(p.numel() for p in plain.parameters()) / run.counts["n_params"])
     return dict(found)
 

@@ -80,11 +80,11 @@ class Universal:
         return cls(target, projections, frequencies, spread)
 
     def phi(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, 2 m) features of inputs (n, d)."""
+        """(..., 2 m) features of inputs (..., d)."""
         t = self.frequencies
         angle = math.sqrt(1 + 4 * self.spread) * t * (x @ self.projections.T)
-        scale = torch.exp(t.square() * x.square().sum(1, keepdim=True) / 2 + self._level())
-        return torch.cat([scale * angle.cos(), -scale * angle.sin()], 1)
+        scale = torch.exp(t.square() * x.square().sum(-1, keepdim=True) / 2 + self._level())
+        return torch.cat([scale * angle.cos(), -scale * angle.sin()], -1)
 
     def psi(self, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """(out, 2 m) features of weights (out, d) and biases (out,)."""
@@ -123,7 +123,7 @@ class Rectified:
         return (x @ self.projections.T).clamp_min(self.floor) / math.sqrt(len(self.projections))
 
     def psi(self, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
-        """As :meth:`phi`; a bias is one more input, as in the released code."""
+        """As :meth:`phi`; ``b`` is left out, as a bias is one more input (and the released layer has none)."""
         return self.phi(w)
 
 

@@ -7,32 +7,30 @@ from dataclasses import dataclass
 
 import torch
 
-from claimbench.papers.snnk.features import gaussian
+from claimbench.papers.snnk.features import Rectified
 
 
 @dataclass
 class Tower:
-    """``depth`` random ReLU maps in a row; a constant is appended before each, which stands for biases.
+    """Random ReLU maps in a row, Phi_L(... Phi_1(x)); a constant 1 is appended before each, which stands for biases.
 
     Args:
-        projections: of each map (m, width before + 1).
+        maps: the features of each.
     """
 
-    projections: list[torch.Tensor]
+    maps: list[Rectified]
 
     @classmethod
     def draw(cls, inputs: int, m: int, depth: int, generator: torch.Generator) -> Tower:
-        """Maps to ``m`` features each, of inputs that are first scaled to a mean square of 1."""
+        """``depth`` maps to ``m`` features each."""
         widths = [inputs, *[m] * (depth - 1)]
-        # unit variance whatever the width: features have a mean square of about a half each over m
-        return cls([gaussian(m, width + 1, generator) / math.sqrt(width + 1) for width in widths])
+        return cls([Rectified.draw(m, width + 1, generator) for width in widths])
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """(n, m) features of (n, inputs)."""
-        for g in self.projections:
-            ones = torch.ones(len(x), 1, dtype=x.dtype, device=x.device)
-            x = torch.relu(torch.cat([x, ones], 1) @ g.T)
-        return x / math.sqrt(x.shape[1])
+        for drawn in self.maps:
+            x = drawn.phi(torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype, device=x.device)], 1))
+        return x
 
 
 def ridge_path(z: torch.Tensor, y: torch.Tensor, penalties: list[float]) -> list[torch.Tensor]:

@@ -42,7 +42,7 @@ def raise_to_normal(z: Array, n: int) -> Array:
 
 
 def squash_outliers(z: Array, n: int) -> Array:
-    """Values beyond four standard deviations move to the logarithm of their distance; see the brief's formula.
+    """Values beyond four standard deviations move to the logarithm of their distance.
 
     Mean and deviation are those of the first ``n`` rows without the values beyond four deviations of all of them.
     """
