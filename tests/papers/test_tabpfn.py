@@ -25,6 +25,7 @@ from claimbench import runner, steps
 from claimbench.errors import Skipped, UserError
 from claimbench.papers.tabpfn import (
     baselines,
+    checkpoints,
     ensemble,
     evaluation,
     experiments,
@@ -211,7 +212,11 @@ EXPECTED = dict.fromkeys(("check_methods_sample_order_invariance", "check_method
 
 
 @parametrize_with_checks(
-    [ClaimBenchTabPFNClassifier(SMOOTHER, members=4), ClaimBenchTabPFNClassifier(SMOOTHER, members=1)],
+    [
+        ClaimBenchTabPFNClassifier(SMOOTHER, members=4),
+        ClaimBenchTabPFNClassifier(SMOOTHER, members=1),
+        *([ClaimBenchTabPFNClassifier(members=2)] if "mini" in checkpoints.PINNED else []),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED,
     xfail_strict=False,
 )
@@ -514,6 +519,15 @@ def test_fewer_rows_are_the_first_of_more() -> None:
     np.testing.assert_array_equal(few.y, many.y[:10])
 
 
+def test_fewer_test_rows_keep_their_labels() -> None:
+    table = wine()
+    numbers = np.arange(len(table.test_x))
+    found, kept = tasks.first_tests(table, numbers, 20, np.random.default_rng(0))
+    np.testing.assert_array_equal(found.test_x, table.test_x[kept])
+    assert len(set(kept.tolist())) == 20
+    assert len(tasks.first_tests(table, numbers, 1000, np.random.default_rng(0))[1]) == len(numbers)
+
+
 def test_labels_out_of_order() -> None:
     table = wine()
     assert tasks.labels(table, "none", np.random.default_rng(0))["y"] is table.y
@@ -525,6 +539,7 @@ def test_labels_out_of_order() -> None:
 # ---- the verdicts' teeth ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif("mini" not in checkpoints.PINNED, reason="the network mini is not part of this checkout")
 def test_labels_out_of_order_turn_the_headline(tmp_path: Path) -> None:
     """C1 on the table that needs no download: ahead of boosting, unless the network is shown wrong labels."""
     from claimbench.collect import collect

@@ -7,6 +7,7 @@ shown and the configuration of a baseline, and ``score`` fits that on the traini
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -229,12 +230,13 @@ def _weakened(run: Run, artifact: Artifact, data: Data, change: Any) -> dict[str
     from claimbench.papers.tabpfn import evaluation, tasks
 
     given, y = tasks.task(data), np.asarray(artifact["y"])
+    given, test_y = tasks.first_tests(given, data.arrays["test_y"], run.h.tested, run.rng("tested"))
     if given.categorical or np.isnan(given.x).any():
         raise UserError(f"{run.experiment} needs a table of numbers without gaps, and {run.dataset} is none")
     aucs = []
     for table in (given, change(given)):
         p, _ = _predicted(_either(run, run.h.members, ()), table, y)
-        aucs.append(evaluation.auc_ovo(data.arrays["test_y"], p))
+        aucs.append(evaluation.auc_ovo(test_y, p))
     return {"test/auc": aucs[1], "test/loss": aucs[0] - aucs[1]}
 
 
@@ -247,18 +249,15 @@ def fit_context(run: Run, data: Data) -> Artifact:
 
 def score_context(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     """AUC on the first ``tested`` test rows after ``rows`` training rows."""
-    from dataclasses import replace
-
     from claimbench.papers.tabpfn import evaluation, tasks
 
-    whole = replace(tasks.task(data), y=np.asarray(artifact["y"]))
+    whole, y = tasks.task(data), np.asarray(artifact["y"])
     if len(whole.x) < run.setting["rows"]:
         raise Skipped(f"{run.dataset} has {len(whole.x)} training rows, fewer than {run.setting['rows']}")
-    given = tasks.first_rows(whole, run.setting["rows"], run.rng("rows"))
-    asked = run.rng("tested").permutation(len(given.test_x))[: run.h.tested]
-    given = replace(given, test_x=given.test_x[asked])
+    whole, test_y = tasks.first_tests(whole, data.arrays["test_y"], run.h.tested, run.rng("tested"))
+    given = tasks.first_rows(replace(whole, y=y), run.setting["rows"], run.rng("rows"))
     p, seconds = _predicted(_either(run, run.h.members, given.categorical), given, given.y)
-    return {"test/auc": evaluation.auc_ovo(data.arrays["test_y"][asked], p), "test/seconds": seconds}
+    return {"test/auc": evaluation.auc_ovo(test_y, p), "test/seconds": seconds}
 
 
 # ---- prior-fitting ---------------------------------------------------------------------------------------------------

@@ -42,6 +42,12 @@ def first_rows(given: Task, count: int, random: np.random.Generator) -> Task:
     return replace(given, x=given.x[order], y=given.y[order])
 
 
+def first_tests(given: Task, test_y: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Task, Any]:
+    """At most ``count`` test rows in random order, and their labels."""
+    order = random.permutation(len(given.test_x))[:count]
+    return replace(given, test_x=given.test_x[order]), test_y[order]
+
+
 def with_copies(given: Task, copies: int, random: np.random.Generator) -> Task:
     """``copies`` times as many columns again, each an old one with its values in random order, apart in both parts:
     they look like the others and say nothing (appendix B.3)."""
