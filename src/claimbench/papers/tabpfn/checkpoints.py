@@ -21,6 +21,8 @@ FOLDER = Path(__file__).parent / "checkpoints"
 #: name -> sha256 of its file
 PINNED: dict[str, str] = {
     "mini": "8a76d35e15429ae098e7551998070c0701657121407542f5dd87c4f22a9982e4",
+    "small-bnn": "346a5cd9c7b5d33a96ade8ed7974ff1c63b2f4e97074894b111ceae440030284",
+    "small-mixture": "a4a66602bb266161b5ec11bbcbc25f845cd547a802cd08bb3b04b0f492b38e7f",
     "small-scm": "108de04979c4f4dde74da3f3436f15243309fa4f0156bd333357dc5db3406b75",
 }
 
