@@ -13,7 +13,8 @@ import pytest
 import torch
 from scipy import stats
 
-from claimbench.papers.tabpfn import prior, training
+from claimbench.errors import UserError
+from claimbench.papers.tabpfn import checkpoints, prior, training
 from claimbench.papers.tabpfn.prior import Configuration, Draws
 from claimbench.run import Checkpoint, Run
 
@@ -328,3 +329,44 @@ def test_a_short_training_beats_class_frequencies_but_not_on_shuffled_labels() -
     assert found["none"]["z"] > 5
     assert found["none"]["least_fall"] > 0
     assert found["shuffled-labels"]["z"] < 3
+
+
+# ---- networks that come with the package -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(checkpoints.PINNED))
+def test_a_shortened_training_repeats_the_losses_of_a_shipped_network(name: str) -> None:
+    record = checkpoints.training_record(name)
+    expected = record["losses"][0]
+    configuration = record["configuration"] | {"stop_after": expected[0]}
+    run = Run("tabpfn", "prior-fitting", "mixture", "none", {}, record["seed"], "paper", configuration)
+    training.train(run)
+    ((steps, loss),) = run.curves["train/loss"]
+    assert steps == expected[0]
+    assert loss == pytest.approx(expected[1], rel=1e-3), "rounding differs by machine, nothing else may"
+    assert record["losses"][-1][1] < 0.75 * expected[1]
+
+
+def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="'minni' does not come with the package"):
+        checkpoints.load_checkpoint("minni")
+    content = (checkpoints.FOLDER / "mini.safetensors").read_bytes()
+    (tmp_path / "mini.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
+    with pytest.raises(UserError, match="is pinned"):
+        checkpoints.load_checkpoint("mini")
+
+
+def test_a_network_survives_its_file(tmp_path: Path) -> None:
+    run = run_of(steps=2)
+    artifact = training.train(run) | {"configuration": run.hyper}
+    net, limits = checkpoints.trained(artifact)
+    assert limits["max_rows"] == 40 - 10
+    x, y = torch.randn(2, 9, 6), torch.randint(4, (2, 6)).float()
+    digest = checkpoints.write_checkpoint(tmp_path / "own.safetensors", artifact, {"configuration": run.hyper})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "FOLDER", tmp_path)
+        patch.setitem(checkpoints.PINNED, "own", digest)
+        again, same = checkpoints.load_checkpoint("own")
+    assert same == limits
+    torch.testing.assert_close(again(x, y), net(x, y), atol=0.02, rtol=0.02)  # half precision

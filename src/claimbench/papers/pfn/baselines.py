@@ -108,7 +108,7 @@ def answer(method: str, grid: Grid, x: Array, y: Array, query: Array, folds: int
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import StratifiedKFold
 
-    from claimbench.papers.pfn.tables import auc
+    from claimbench.metrics import roc_auc
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -121,7 +121,7 @@ def answer(method: str, grid: Grid, x: Array, y: Array, query: Array, folds: int
                 values = []
                 for train, val in parts:
                     fitted = BUILDERS[method](setting, seed).fit(x[train], y[train])
-                    values.append(auc(fitted.predict_proba(x[val])[:, 1], y[val]))
+                    values.append(roc_auc(y[val], fitted.predict_proba(x[val])[:, 1]))
                 scores.append(float(np.mean(values)))
             best = options[int(np.argmax(scores))]
         fitted = BUILDERS[method](best, seed).fit(x, y)

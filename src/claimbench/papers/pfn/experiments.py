@@ -215,7 +215,8 @@ def fit_table_prior(run: Run, data: None) -> Artifact:
 
 def score_table_prior(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     """Loss and area under the curve on fresh datasets of its own prior, 30 rows labelled."""
-    from claimbench.papers.pfn import tables, training
+    from claimbench.metrics import roc_auc
+    from claimbench.papers.pfn import training
 
     net, _ = training.load(run, artifact, "binary")
     x, y = training.draw(_PRIORS[run.method], run.h.tested, run.h, run.torch_generator("test"))
@@ -224,7 +225,7 @@ def score_table_prior(run: Run, artifact: Artifact, data: None) -> dict[str, flo
     asked = y[:, n:].double()
     loss = -(asked * p.clamp_min(1e-12).log() + (1 - asked) * (1 - p).clamp_min(1e-12).log()).mean()
     kept = [(a, b) for a, b in zip(p.numpy(), asked.numpy(), strict=True) if 0 < b.mean() < 1]
-    return {"test/nll": float(loss), "test/auc": float(np.mean([tables.auc(a, b) for a, b in kept]))}
+    return {"test/nll": float(loss), "test/auc": float(np.mean([roc_auc(b, a) for a, b in kept]))}
 
 
 def _in_context(run: Run, data: Data) -> Artifact:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claimbench.metrics import roc_auc
+
 if TYPE_CHECKING:
     from claimbench.data import Data
 
@@ -61,15 +63,6 @@ def tasks(data: Data, most: int, rng: np.random.Generator) -> list[Task]:
     return found
 
 
-def auc(p: Array, y: Array) -> float:
-    """Area under the ROC curve of scores ``p`` (n,) for labels ``y`` (n,); ties count half."""
-    from scipy.stats import rankdata
-
-    positive = y == 1
-    a, b = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(p)[positive].sum() - a * (a + 1) / 2) / (a * b))
-
-
 def calibration_error(p: Array, y: Array, bins: int) -> float:
     """Expected calibration error of probabilities ``p`` (n,) of class 1: distance of mean probability and frequency in
     equally wide bins, weighted by their sizes."""
@@ -85,7 +78,7 @@ def reliability(p: Array, y: Array, bins: int) -> list[tuple[float, float]]:
 
 def by_table(table: Array, p: Array, y: Array) -> dict[int, float]:
     """Mean AUC over the subsets of each table: ``table`` (subsets,), ``p`` and ``y`` (subsets, test)."""
-    values = np.array([auc(a, b) for a, b in zip(p, y, strict=True)])
+    values = np.array([roc_auc(b, a) for a, b in zip(p, y, strict=True)])
     return {int(t): float(values[table == t].mean()) for t in np.unique(table)}
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "checkpoints"
 #: name -> sha256 of its file
-PINNED: dict[str, str] = {}
+PINNED: dict[str, str] = {
+    "mini": "8a76d35e15429ae098e7551998070c0701657121407542f5dd87c4f22a9982e4",
+    "small-scm": "108de04979c4f4dde74da3f3436f15243309fa4f0156bd333357dc5db3406b75",
+}
 
 
 def write_checkpoint(path: Path, artifact: dict[str, Any], record: dict[str, Any]) -> str:
