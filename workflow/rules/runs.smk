@@ -9,9 +9,9 @@ rule prepare:
         f"{TIER}/data/{{dataset}}.json",
     log:
         f"{TIER}/logs/data/{{dataset}}.log",
+    priority: SOON
     conda:
         "../../envs/cpu.yaml"
-    priority: SOON
     params:
         key=W.data_key,
     shell:
@@ -25,6 +25,7 @@ rule fit:
         f"{TIER}/jobs/{{job}}.fit.json",
     log:
         f"{TIER}/logs/{{job}}.fit.log",
+    priority: W.seconds
     conda:
         "../../envs/cpu.yaml"
     threads: lambda wildcards: W.threads(wildcards, workflow.is_main_process and workflow.resource_settings.cores)
@@ -32,7 +33,6 @@ rule fit:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
         runtime=lambda wildcards, attempt: W.job(wildcards).resources.runtime_min * attempt,
         gpu=lambda wildcards: W.job(wildcards).resources.gpu,
-    priority: W.seconds
     params:
         key=lambda wildcards: W.job(wildcards).fit_digest,
     shell:
@@ -46,13 +46,13 @@ rule score:
         f"{TIER}/jobs/{{job}}.score.json",
     log:
         f"{TIER}/logs/{{job}}.score.log",
+    priority: SOON
     conda:
         "../../envs/cpu.yaml"
     threads: lambda wildcards: W.job(wildcards).resources.threads
     resources:
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
-    priority: SOON
     params:
         key=lambda wildcards: W.job(wildcards).score_digest,
     shell:
