@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy import stats
 
+from claimbench import gpus
 from claimbench.errors import UserError
 from claimbench.papers.tabpfn import checkpoints, prior, training
 from claimbench.papers.tabpfn.prior import Configuration, Draws
@@ -304,6 +305,14 @@ def test_training_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.Monke
     found = training.train(again)
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
+
+
+def test_half_precision_is_the_networks_not_the_tables() -> None:
+    expected = training.draw(run_of(), 0)
+    with gpus.arithmetic("cpu", "bfloat16"):
+        found = training.draw(run_of(), 0)
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
 
 
 def test_micro_batches_have_the_same_gradient() -> None:

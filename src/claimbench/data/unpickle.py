@@ -11,7 +11,7 @@ from typing import Any
 
 from claimbench.errors import UserError
 
-_DAMAGE = (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError, ImportError)
+_DAMAGE = (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError, ImportError, OverflowError)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -105,8 +105,8 @@ def _tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int,
 def _number(dtype: Any, content: bytes) -> Any:
     import numpy as np
 
-    if dtype.hasobject or dtype.itemsize != len(content):
-        raise pickle.UnpicklingError("a number has another size than its type")
+    if dtype.kind not in "biuf" or dtype.itemsize != len(content):
+        raise pickle.UnpicklingError("a number is none, or has another size than its type")
     return np.frombuffer(content, dtype)[0]
 
 

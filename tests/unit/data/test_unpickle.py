@@ -156,3 +156,25 @@ def test_a_tensor_outside_of_its_storage_is_refused(tmp_path: Path, place: tuple
     good = [["a", Outside(0, (2, 2), (2, 1)), Outside(0, (2,), (1,)), []]]
     (tmp_path / "good").write_bytes(pickle.dumps(good, 3))
     assert unpickle.load_tables(tmp_path / "good")["a"][0].tolist() == [[0, 1], [2, 3]]
+
+
+class Number:
+    """A numpy number of ``dtype``; the fields of a record may lie outside of its bytes."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return np._core.multiarray.scalar, (self.dtype, bytes(self.dtype.itemsize))
+
+
+def test_only_numbers_are_numbers(tmp_path: Path) -> None:
+    tensors = [Outside(0, (2, 2), (2, 1)), Outside(0, (2,), (1,))]
+    for dtype, fine in (("<i8", True), ([("a", "<i8")], False), ("<U2", False), ("V8", False)):
+        content = pickle.dumps([["a", *tensors, [Number(dtype)]]], 3).replace(b"numpy._core", b"numpy.core")
+        (tmp_path / "file").write_bytes(content)
+        if fine:
+            assert unpickle.load_tables(tmp_path / "file")["a"][2] == [0]
+        else:
+            with pytest.raises(UserError, match="a number is none"):
+                unpickle.load_tables(tmp_path / "file")

@@ -56,7 +56,8 @@ def draw(run: Run, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     labelled = int(torch.randint(2, rows - int(rows * h.least_queries) + 1, (1,), generator=start))
     generator = torch.Generator(run.device).manual_seed(start.initial_seed() + 1)
     tables = max(1, h.tokens // rows)
-    x, y = prior.sample(tables, labelled, prior.Configuration.of(run.hyper | {"rows": rows}), generator)
+    with torch.autocast(generator.device.type, enabled=False):  # tables are float32 in every precision of the training
+        x, y = prior.sample(tables, labelled, prior.Configuration.of(run.hyper | {"rows": rows}), generator)
     if h.sabotage == "shuffled-labels":
         y = y.gather(1, torch.rand(y.shape, generator=generator, device=y.device).argsort(1))
     return x, y, labelled
