@@ -4,9 +4,11 @@ verdicts' teeth."""
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -383,13 +385,14 @@ def test_a_search_tries_the_defaults_first_and_keeps_the_best() -> None:
     assert aucs[0] == pytest.approx(scores.mean())
 
 
-def test_a_search_ends_with_its_time_and_always_has_the_defaults() -> None:
+def test_a_search_ends_with_its_time_and_always_has_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = table(100)
-    found = search.search(baselines.get("knn"), x, y, (), np.random.default_rng(0), 1000, 0.0)
-    assert (found.tried, found.parameters) == (1, {})
-    found = search.search(baselines.get("knn"), x, y, (), np.random.default_rng(0), 1000, 0.2)
-    assert 1 < found.tried < 1000
-    assert found.seconds < 2
+    for budget, tried in ((0.0, 1), (2.5, 3)):
+        clock = itertools.count()  # a second at every look
+        monkeypatch.setattr(search, "time", SimpleNamespace(perf_counter=lambda clock=clock: next(clock)))
+        found = search.search(baselines.get("knn"), x, y, (), np.random.default_rng(0), 1000, budget)
+        assert (found.tried, found.seconds) == (tried, tried + 1)
+        assert tried > 1 or found.parameters == {}
 
 
 def test_a_search_survives_configurations_that_fail_and_rare_classes() -> None:

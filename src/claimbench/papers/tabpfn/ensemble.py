@@ -36,7 +36,7 @@ def members(count: int, classes: int, columns: int, random: np.random.RandomStat
     without and then with the power transform."""
     pairs = list(itertools.product(range(classes), range(max(columns, 1))))
     order = random.permutation(len(pairs))
-    return [Member(*pairs[i], raised) for i in order for raised in (False, True)][:count]
+    return [Member(pairs[i][0], pairs[i][1], raised) for i in order for raised in (False, True)][:count]
 
 
 def rotated(z: NDArray[np.float64], rotation: int) -> NDArray[np.float64]:

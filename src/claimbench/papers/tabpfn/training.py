@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: the class of rows that no loss counts
 IGNORED = -100
-#: what a configuration must say for its network to be built again
-ARCHITECTURE = ("max_features", "max_classes", "width", "layers", "heads", "inner")
 
 
 def build(configuration: dict[str, Any]) -> PriorFittedTransformer:
