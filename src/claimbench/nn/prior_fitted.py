@@ -15,7 +15,11 @@ from torch.nn import functional as F
 
 
 class Block(nn.Module):
-    """Post-norm attention and MLP; both start as the identity (their last layers are zero)."""
+    """Post-norm attention and MLP; both start as the identity (their last layers are zero).
+
+    ``dropout`` is where :class:`torch.nn.TransformerEncoderLayer` has it: in the attention's weights, in the MLP and on
+    what both add.
+    """
 
     def __init__(
         self, width: int, heads: int, inner: int, dropout: float = 0.0, query_sees_itself: bool = True
@@ -35,22 +39,23 @@ class Block(nn.Module):
         batch, points, width = x.shape
         q, k, v = self.qkv(x).view(batch, points, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         known = k[:, :, :n], v[:, :, :n]
-        labelled = F.scaled_dot_product_attention(q[:, :, :n], *known) if n else v[:, :, :0]
+        p = self.dropout.p if self.training else 0.0
+        labelled = F.scaled_dot_product_attention(q[:, :, :n], *known, dropout_p=p) if n else v[:, :, :0]
         if self.query_sees_itself:
-            answered = _with_itself(q[:, :, n:], *known, k[:, :, n:], v[:, :, n:])
+            answered = _with_itself(q[:, :, n:], *known, k[:, :, n:], v[:, :, n:], p)
         else:
-            answered = F.scaled_dot_product_attention(q[:, :, n:], *known) if n else torch.zeros_like(q)
+            answered = F.scaled_dot_product_attention(q[:, :, n:], *known, dropout_p=p) if n else torch.zeros_like(q)
         attended = torch.cat([labelled, answered], 2).transpose(1, 2).reshape(batch, points, width)
         x = self.norms[0](x + self.dropout(self.out(attended)))
         return self.norms[1](x + self.dropout(self.down(self.dropout(F.gelu(self.up(x))))))
 
 
 def _with_itself(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, own_k: torch.Tensor, own_v: torch.Tensor
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, own_k: torch.Tensor, own_v: torch.Tensor, dropout: float
 ) -> torch.Tensor:
-    """Attention of queries ``q`` (..., m, d) to n keys (..., n, d) and each to its own."""
+    """Attention of queries ``q`` (..., m, d) to n keys (..., n, d) and each to its own; ``dropout`` of its weights."""
     scores = torch.cat([q @ k.transpose(-2, -1), (q * own_k).sum(-1, keepdim=True)], -1)
-    weights = (scores / math.sqrt(q.shape[-1])).softmax(-1)
+    weights = F.dropout((scores / math.sqrt(q.shape[-1])).softmax(-1), dropout)
     return weights[..., :-1] @ v + weights[..., -1:] * own_v
 
 

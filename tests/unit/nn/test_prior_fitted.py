@@ -50,6 +50,20 @@ def test_the_attention_is_that_of_a_mask(itself: bool) -> None:
     torch.testing.assert_close(block(x, n), expected)
 
 
+def test_dropout_is_that_of_torchs_layer() -> None:
+    """In the weights of attention too."""
+    torch.manual_seed(2)
+    x, n = torch.randn(1, 6, 8), 4
+    for itself in (True, False):
+        block = Block(8, 2, 16, dropout=0.5, query_sees_itself=itself)
+        nn.init.normal_(block.out.weight)
+        torch.testing.assert_close(block.eval()(x, n), block(x, n))
+        block.train()
+        block.dropout.forward = lambda value: value  # type: ignore[method-assign]
+        different = (block(x, n) - block(x, n)).abs().amax((0, 2))
+        assert bool((different > 0).all()), "labelled points and queries"
+
+
 def test_it_starts_without_looking_at_the_labels() -> None:
     torch.manual_seed(0)
     net = PriorFittedTransformer(3, 5, 16, 2, 4, 32)
