@@ -384,23 +384,22 @@ def _cifar_strips(raw: Path, train: list[str], test: list[str], labels: str) -> 
 def _omniglot(raw: Path, background: str, evaluation: str) -> Arrays:
     """Drawings of characters (n, 105, 105), 1 where there is ink; ``y`` is 100 times the alphabet and the character's
     number in it. Alphabets of the first archive train, those that only the second one has test."""
-    import zipfile
-
     from PIL import Image
 
     x, y, parts, alphabets = [], [], {"public_train": [], "public_test": []}, dict[str, int]()
     for part, file in zip(parts, (background, evaluation), strict=True):
         known = set(alphabets)
-        with zipfile.ZipFile(raw / file) as archived:
-            for name in sorted(name for name in archived.namelist() if name.endswith(".png")):
-                _, alphabet, character, _ = name.split("/")
+        with tempfile.TemporaryDirectory() as scratch:
+            archive.extract(raw / file, Path(scratch), max_files=40_000)
+            for path in sorted(Path(scratch).rglob("*.png")):
+                alphabet, character = path.parts[-3:-1]
                 if alphabet in known:
                     continue
                 number = alphabets.setdefault(alphabet, len(alphabets))
                 parts[part].append(len(y))
                 y.append(100 * number + int(character.removeprefix("character")))
-                with archived.open(name) as opened:
-                    x.append(1 - np.asarray(Image.open(opened).convert("1"), np.uint8))
+                with Image.open(path) as image:
+                    x.append(1 - np.asarray(image.convert("1"), np.uint8))
     indices = {name: np.array(rows, np.int64) for name, rows in parts.items()}
     return {"x": np.stack(x), "y": np.array(y, np.int64), **indices, "public_val": np.zeros(0, np.int64)}
 
