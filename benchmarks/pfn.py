@@ -52,7 +52,7 @@ def with_weights_of(ours: PriorFittedTransformer, theirs: nn.Module) -> None:
 
 
 def networks_of(path: str) -> Callable[[int, int, int], tuple[torch.Tensor, torch.Tensor]]:
-    """The released sampler of the tables' prior of networks, in its released configuration."""
+    """The released sampler of the tables' prior of networks, with the released sizes and spreads."""
     package = types.ModuleType("priors")  # its own __init__ imports GPyTorch
     package.__path__ = [f"{path}/priors"]
     sys.modules["priors"] = package

@@ -19,7 +19,7 @@ from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config
 
 HYPER = {
-    "width": 8, "layers": 2, "heads": 2, "inner": 16, "buckets": 12, "border_datasets": 200, "batch": 8, "steps": 6,
+    "width": 8, "layers": 2, "heads": 2, "inner": 16, "buckets": 12, "border_datasets": 200, "border_points": 0, "parts": 1, "first": 2, "batch": 8, "steps": 6,
     "warm_up": 4, "samples": 4,
     "learning_rate": 1e-2, "log_every": 2, "points": 8, "largest": 5, "d": 2, "tested": 40, "sizes": [1, 3, 5],
     "small": 3, "sabotage": "none", "dropout": 0.0,
@@ -178,6 +178,45 @@ def test_methods_answer_in_the_units_of_the_values() -> None:
 
 
 # ---- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def test_large_kernels_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gp.fixed(7, 6, 2, torch.Generator().manual_seed(0))
+
+    def rbf(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return gp.rbf(a, b, 0.6)
+
+    expected = gp.exact(whole[0], whole[1][:, :5], rbf)
+    monkeypatch.setattr(gp, "at_once", lambda points: 3)
+    parts = gp.fixed(7, 6, 2, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(parts, whole)
+    torch.testing.assert_close(gp.exact(parts[0], parts[1][:, :5], rbf), expected)
+
+
+def test_parts_of_a_batch_have_sizes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, sizes = [], []
+    original = training.draw, training.labelled
+    monkeypatch.setattr(training, "draw", lambda *a, **k: drawn.append(a[1]) or original[0](*a, **k))
+    monkeypatch.setattr(training, "labelled", lambda *a: sizes.append(original[1](*a)) or sizes[-1])
+    experiments.fit_fixed_gp(run_of(parts=4, steps=5), None)
+    assert drawn == [200] + [2] * 20
+    assert len(sizes) == 20
+    assert any(len(set(sizes[i : i + 4])) > 1 for i in range(0, 20, 4))
+
+
+def test_nuts_answers_the_first_datasets_of_the_network() -> None:
+    pytest.importorskip("pyro")
+    small = {"d": 1, "tested": 5, "first": 2, "sizes": [1, 2], "small": 2, "warm_up": 4, "samples": 4}
+    scores = {}
+    for method in ("map", "quadrature", "nuts"):
+        scores[method] = experiments.score_hyper_gp(run_of("hyper-gp", method, **small), {}, None)
+    assert scores["nuts"]["test/nll_first"] == pytest.approx(
+        (scores["nuts"]["test/nll_1"] + scores["nuts"]["test/nll_2"]) / 2
+    )
+    few = experiments.score_hyper_gp(run_of("hyper-gp", "quadrature", **{**small, "first": 5}), {}, None)
+    assert few["test/nll_first"] == pytest.approx(few["test/nll_small"])
+    assert scores["quadrature"]["test/nll_first"] != pytest.approx(few["test/nll_first"])
+    assert abs(scores["nuts"]["test/nll_first"] - scores["quadrature"]["test/nll_first"]) < 1
 
 
 def test_too_small_a_prior_turns_the_headline(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config
 
 HYPER: dict[str, Any] = {
-    "width": 8, "layers": 2, "heads": 2, "inner": 16, "dropout": 0.0, "batch": 4, "steps": 6, "learning_rate": 1e-2,
+    "width": 8, "layers": 2, "heads": 2, "inner": 16, "dropout": 0.0, "batch": 4, "parts": 1, "steps": 6, "learning_rate": 1e-2,
     "log_every": 2, "points": 12, "largest": 8, "d": 4, "tested": 20, "sabotage": "none", "bins": 10, "hidden": 3,
     "activation": "none", "revealed": 8, "asked": 10, "svi_steps": 10, "svi_samples": 5, "svi_rate": 1e-2,
     "warm_up": 4, "samples": 4, "depth": 3, "grid": "coarse", "folds": 2,
@@ -80,8 +80,10 @@ def test_sizes_and_spreads_have_the_moments_of_their_distributions() -> None:
 
 def test_tables_of_networks_are_balanced_standardised_and_padded() -> None:
     x, y = tabular_priors.networks(200, 50, 20, generator())
-    assert torch.equal(y[:, ::2], torch.ones(200, 25))
-    assert torch.equal(y[:, 1::2], torch.zeros(200, 25))
+    begins = y[:, :1]
+    assert 60 < float(begins.sum()) < 140, "either class begins"
+    assert torch.equal(y[:, ::2], begins.expand(-1, 25))
+    assert torch.equal(y[:, 1::2], 1 - begins.expand(-1, 25))
     used = (x != 0).any(1)
     assert int(used.sum(1).min()) >= 2
     assert bool((used[:, 1:] <= used[:, :-1]).all()), "zeros are behind the features"
@@ -105,10 +107,11 @@ def test_labels_of_a_network_can_be_learned_from_its_inputs() -> None:
 def test_alternating_keeps_rows_and_labels_together() -> None:
     y = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0, 1.0]])
     x = (10 * y + torch.arange(6))[..., None]
-    moved, labels = tabular_priors.alternate(x, y)
-    assert labels.tolist() == [[1, 0, 1, 0, 1, 0]]
-    assert torch.equal((moved[..., 0] >= 10).float(), labels)
-    assert sorted(moved.flatten().tolist()) == sorted(x.flatten().tolist())
+    for begins, expected in ((True, [1, 0, 1, 0, 1, 0]), (False, [0, 1, 0, 1, 0, 1])):
+        moved, labels = tabular_priors.alternate(x, y, torch.tensor([begins]))
+        assert labels.tolist() == [expected]
+        assert torch.equal((moved[..., 0] >= 10).float(), labels)
+        assert sorted(moved.flatten().tolist()) == sorted(x.flatten().tolist())
 
 
 def test_tables_of_processes_are_smooth_and_rescaled() -> None:
@@ -438,6 +441,29 @@ def test_losses_of_sampled_labels_are_those_of_the_released_code() -> None:
     )
 
 
+def test_only_the_network_sees_standardised_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[torch.Tensor]] = {"svi": [], "pfn": []}
+    x, _, n = experiments._bayesian(run_of("bayesian-networks", "svi", d=3))
+    from claimbench.papers.pfn import training
+
+    def by_backprop(program: Any, known: torch.Tensor, *_: Any) -> Any:
+        seen["svi"].append(known)
+        return {k: torch.zeros(1, *shape) for k, shape in bayesian_networks.shapes(3, 4).items()}
+
+    def probabilities(net: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        seen["pfn"].append(x)
+        return torch.full((len(x), x.shape[1] - y.shape[1]), 0.5)
+
+    monkeypatch.setattr(bayesian_networks, "by_backprop", by_backprop)
+    monkeypatch.setattr(training, "probabilities", probabilities)
+    experiments.fit_bayesian_networks(run_of("bayesian-networks", "svi", d=3), None)
+    experiments.fit_bayesian_networks__pfn(run_of("bayesian-networks", "pfn", d=3), None)
+    assert torch.equal(torch.stack(seen["svi"]), x[:, :n])
+    revealed = seen["pfn"][-1][:, :n]
+    torch.testing.assert_close(revealed.mean(1), torch.zeros(len(x), 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(revealed.std(1), torch.ones(len(x), 3))
+
+
 def test_the_network_answers_bayesian_datasets() -> None:
     run = run_of("bayesian-networks", "pfn", d=3)
     artifact = {name: np.asarray(value) for name, value in experiments.fit_bayesian_networks__pfn(run, None).items()}
@@ -497,8 +523,44 @@ def test_test_tasks_show_no_drawing_twice_and_stay_in_an_alphabet() -> None:
         assert len(set(chosen)) == 25
         assert len(set(y[chosen] // 100)) == 1
         assert [len(set(y[chosen[label == k]])) for k in range(5)] == [1] * 5
-        assert len(set(y[chosen])) == 5
+        assert set(y[chosen] % 100) == {0, 1, 2, 3, 4}, "the first characters of an alphabet"
+        assert set(chosen[:15] % 8) == {0, 1, 2}, "their first drawings are shown"
+        assert min(chosen[15:] % 8) >= 3
         assert np.bincount(label[:15]).tolist() == [3] * 5
+
+    assert len({tuple(y[chosen[:5]] % 100) for chosen in rows}) > 10, "a character has any class"
+
+
+def test_tasks_of_alphabets_name_characters_anew() -> None:
+    y = torch.arange(6).repeat_interleave(8) + 100
+    images = torch.zeros(48, 28, 28)
+    images[:, 10, 12] = 1 + y - 100  # a pixel that tells the character
+    x, labels = few_shot.alphabet_tasks(images, y, 60, 5, 3, 4, generator())
+    assert x.shape == (60, 19, 28, 28)
+    told = (x.flatten(2).max(2).values - 1).long()
+    names = []
+    for characters, label in zip(told, labels, strict=True):
+        assert set(characters.tolist()) <= {0, 1, 2, 3, 4}
+        of = dict(zip(label.tolist(), characters.tolist(), strict=True))
+        assert all(of[int(k)] == int(c) for k, c in zip(label, characters, strict=True))
+        names.append(tuple(of[k] for k in range(5)))
+    assert len(set(names)) > 20
+
+
+def test_shifted_drawings_keep_their_ink() -> None:
+    images = torch.zeros(500, 9, 9)
+    images[:, 2:5, 3] = torch.tensor([1.0, 2.0, 3.0])
+    moved = few_shot.shifted(images, generator())
+    assert torch.equal(moved.sum((1, 2)), images.sum((1, 2)))
+    corners = set()
+    for image in moved:
+        row, column = (int(part[0]) for part in image.nonzero(as_tuple=True))
+        assert image[row : row + 3, column].tolist() == [1, 2, 3]
+        corners.add((row, column))
+    assert {row for row, _ in corners} == set(range(7))
+    assert {column for _, column in corners} == set(range(9))
+    whole = torch.ones(3, 4, 4)
+    assert torch.equal(few_shot.shifted(whole, generator()), whole)
 
 
 def test_fitting_strokes_and_fine_tuning_go_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,9 @@ def fine_tune(run: Run, artifact: dict[str, Any], x: np.ndarray[Any, Any], y: np
     """
     h = run.h
     tasks = run.torch_generator("alphabets")
-    images, characters = torch.from_numpy(x.astype(np.float32) / max(1, x.max())), torch.from_numpy(y)
+    full = torch.from_numpy(x.astype(np.float32) / max(1, x.max()))
+    images = F.adaptive_avg_pool2d(full[:, None], strokes.SIDE)[:, 0]
+    characters = torch.from_numpy(y)
 
     def drawn() -> tuple[torch.Tensor, torch.Tensor]:
         found, labels = alphabet_tasks(images, characters, h.fine_batch, h.classes, h.shots, h.queries, tasks)
@@ -119,17 +121,18 @@ def alphabet_tasks(
     queries: int,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tasks of the first characters of an alphabet, shifted at random: images (tasks, points, 28, 28), classes.
+    """Tasks of the first characters of an alphabet in any order, each drawing shifted on its own: images (tasks,
+    points, 28, 28), classes (tasks, points).
 
     Args:
-        images: (n, 105, 105).
+        images: (n, 28, 28).
         y: (n,) character numbers, alphabets in hundreds.
     """
     alphabets = torch.unique(y // 100)
     chosen = alphabets[torch.randint(len(alphabets), (tasks,), generator=generator)]
     x, labels = [], []
     for alphabet in chosen:
-        own = torch.unique(y[y // 100 == alphabet])[:classes]
+        own = torch.unique(y[y // 100 == alphabet])[:classes][torch.randperm(classes, generator=generator)]
         known = torch.arange(classes).repeat(shots)
         label = torch.cat([known, torch.randint(classes, (queries,), generator=generator)])
         rows = torch.zeros_like(label)
@@ -137,28 +140,38 @@ def alphabet_tasks(
             place = torch.nonzero(label == k)[:, 0]
             drawings = torch.nonzero(y == character)[:, 0]
             rows[place] = drawings[torch.randperm(len(drawings), generator=generator)[: len(place)]]
-        shift = torch.randint(-8, 9, (2,), generator=generator).tolist()
-        moved = torch.roll(images[rows], shift, (1, 2))
-        x.append(F.adaptive_avg_pool2d(moved[:, None], strokes.SIDE)[:, 0])
+        x.append(shifted(images[rows], generator))
         labels.append(label)
     return torch.stack(x), torch.stack(labels)
+
+
+def shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Images (n, side, side), each moved by a random whole number of pixels in both directions, as far as its ink (what
+    is not 0) stays inside."""
+    n, side = len(images), images.shape[1]
+    for axis in (1, 2):
+        inked = (images > 0).any(3 - axis).float()
+        first, behind = inked.argmax(1), inked.flip(1).argmax(1)
+        shift = (torch.rand(n, generator=generator) * (first + behind + 1)).long() - first
+        source = (torch.arange(side) - shift[:, None]) % side  # what comes round is empty
+        images = images.gather(axis, source.unsqueeze(3 - axis).expand_as(images))
+    return images
 
 
 def test_tasks(
     y: np.ndarray[Any, Any], tasks: int, classes: int, shots: int, queries: int, rng: np.random.Generator
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Rows (tasks, points) and classes (tasks, points) of tasks from single alphabets: shots first, then ``queries`` of
-    each class, never a drawing twice."""
+    """Rows (tasks, points) and classes (tasks, points) of tasks from the first characters of an alphabet, in any order:
+    their first drawings are the shots, then come ``queries`` of the other drawings of each class."""
     rows, labels = [], []
     alphabets = np.unique(y // 100)
     known, asked = np.tile(np.arange(classes), shots), np.tile(np.arange(classes), queries)
     for _ in range(tasks):
-        own = np.unique(y[y // 100 == rng.choice(alphabets)])
-        chosen = rng.choice(own, classes, replace=False)
-        drawings = np.stack(
-            [rng.choice(np.flatnonzero(y == character), shots + queries, replace=False) for character in chosen]
-        )
-        rows.append(np.concatenate([drawings[:, :shots].T.ravel(), drawings[:, shots:].T.ravel()]))
+        own = np.unique(y[y // 100 == rng.choice(alphabets)])[:classes]
+        drawings = [np.flatnonzero(y == character) for character in rng.permutation(own)]
+        shown = np.stack([rng.permutation(of[:shots]) for of in drawings])
+        others = np.stack([rng.choice(of[shots:], queries, replace=False) for of in drawings])
+        rows.append(np.concatenate([shown.T.ravel(), others.T.ravel()]))
         labels.append(np.concatenate([known, asked]))
     return np.stack(rows), np.stack(labels)
 

@@ -35,17 +35,29 @@ def normal_log_density(y: torch.Tensor, mean: torch.Tensor, variance: torch.Tens
 
 def draw(kernel: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Noisy values (..., n) of processes with these kernels (..., n, n)."""
-    eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype)
-    root = torch.linalg.cholesky(kernel + NOISE * eye)
-    z = torch.randn(kernel.shape[:-1], generator=generator, dtype=kernel.dtype)
-    return (root @ z[..., None])[..., 0]
+    return _correlated(kernel, torch.randn(kernel.shape[:-1], generator=generator, dtype=kernel.dtype))
 
 
-def fixed(datasets: int, points: int, d: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _correlated(kernel: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    eye = torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device)
+    return (torch.linalg.cholesky(kernel + NOISE * eye) @ z[..., None])[..., 0]
+
+
+def fixed(
+    datasets: int, points: int, d: int, generator: torch.Generator, device: str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Datasets of the process with fixed hyper-parameters: inputs (datasets, points, d) in [0, 1], values (datasets,
-    points)."""
+    points). Random numbers are the CPU's; kernels are factorised on ``device``, where the datasets end."""
     x = torch.rand(datasets, points, d, generator=generator, dtype=torch.float64)
-    return x, draw(rbf(x, x, LENGTH_SCALE), generator)
+    z = torch.randn(datasets, points, generator=generator, dtype=torch.float64)
+    x, z = x.to(device), z.to(device)
+    parts = zip(x.split(at_once(points)), z.split(at_once(points)), strict=True)
+    return x, torch.cat([_correlated(rbf(a, a, LENGTH_SCALE), b) for a, b in parts])
+
+
+def at_once(points: int) -> int:
+    """Datasets whose kernels are in memory together: half a gigabyte of each matrix at most."""
+    return max(1, 2**26 // points**2)
 
 
 def gamma(shape: float, rate: float, size: int, generator: torch.Generator) -> torch.Tensor:
@@ -71,6 +83,10 @@ def exact(x: torch.Tensor, y: torch.Tensor, kernel: Any) -> tuple[torch.Tensor, 
         kernel: maps two sets of points to their covariances.
     """
     n = y.shape[-1]
+    if y.ndim == 2 and len(y) > at_once(n + 1) and n:
+        parts = zip(x.split(at_once(n + 1)), y.split(at_once(n + 1)), strict=True)
+        means, variances = zip(*(exact(a, b, kernel) for a, b in parts), strict=True)
+        return torch.cat(means), torch.cat(variances)
     prior = kernel(x[..., n:, :], x[..., n:, :])[..., 0, 0] + NOISE
     if n == 0:
         return torch.zeros_like(prior), prior

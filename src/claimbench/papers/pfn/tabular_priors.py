@@ -48,7 +48,8 @@ def networks(
 
     Returns:
         Inputs (datasets, points, features), standardised and padded with zeros, and labels (datasets, points), 0 or 1.
-        Classes are equally frequent and alternate. An odd number of points ends with one more of class 0.
+        Classes are equally frequent and alternate; which one begins is a coin's side. An odd number of points ends with
+        one more of class 0.
     """
     used = scaled_beta(1.0, 1.6, min(2, features), features, (datasets,), generator)
     hidden = scaled_beta(2.0, 4.0, *HIDDEN, (datasets,), generator)
@@ -68,7 +69,7 @@ def networks(
     second = second + (noise * normal(1, width)).abs() * normal(points, width)
     value = spread * ((second.tanh() * units) @ normal(width, 1) + normal(1, 1))
     value = value + (noise * normal(1, 1)).abs() * normal(points, 1)
-    return alternate(standardise(x), above_median(value[..., 0]))
+    return alternate(standardise(x), above_median(value[..., 0]), torch.rand(datasets, generator=generator) < 0.5)
 
 
 def processes(
@@ -102,10 +103,18 @@ def above_median(value: torch.Tensor) -> torch.Tensor:
     return (value > value.median(-1, keepdim=True).values).to(value)
 
 
-def alternate(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows reordered so that the classes take turns, which keeps every labelled part balanced."""
+def alternate(x: torch.Tensor, y: torch.Tensor, begins: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows reordered so that the classes take turns, which keeps every labelled part balanced.
+
+    Args:
+        x: (datasets, points, features).
+        y: (datasets, points) 0 or 1.
+        begins: (datasets,) whether class 1 does.
+    """
     order = y.argsort(dim=1, stable=True)
     half = order.shape[1] // 2
-    pairs = torch.stack([order[:, half : 2 * half], order[:, :half]], 2).flatten(1)
+    zeros, ones = order[:, :half], order[:, half : 2 * half]
+    first = begins[:, None]
+    pairs = torch.stack([torch.where(first, ones, zeros), torch.where(first, zeros, ones)], 2).flatten(1)
     order = torch.cat([pairs, order[:, 2 * half :]], 1)
     return x.gather(1, order[..., None].expand_as(x)), y.gather(1, order)

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from claimbench.run import Run
 
 
-def draw(prior: str, datasets: int, h: Any, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def draw(
+    prior: str, datasets: int, h: Any, generator: torch.Generator, device: str = "cpu", points: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Datasets of a prior, standardised: inputs (datasets, points, d) float32, values or labels (datasets, points)
-    float32."""
+    float32, on ``device``; ``points`` is ``h.points`` unless it is given (processes only)."""
+    points = points or h.points
     if prior == "fixed":
-        x, y = gp.fixed(datasets, h.points, h.d, generator)
+        x, y = gp.fixed(datasets, points, h.d, generator, device)
     elif prior == "mixture":
-        x, y = gp.mixture(datasets, h.points, generator)
+        x, y = gp.mixture(datasets, points, generator)
         y = y / gp.MIXTURE_DEVIATION
     elif prior == "networks":
         x, y = tabular_priors.networks(datasets, h.points, h.d, generator)
@@ -34,7 +37,7 @@ def draw(prior: str, datasets: int, h: Any, generator: torch.Generator) -> tuple
         x, y = tabular_priors.processes(datasets, h.points, h.d, generator)
     else:
         x, y = bayesian_networks.draw(datasets, h.points, h.d, h.hidden, h.activation, generator)
-    return x.float(), y.float()
+    return x.float().to(device), y.float().to(device)
 
 
 def labelled(prior: str, h: Any, generator: torch.Generator) -> int:
@@ -63,7 +66,8 @@ def log_density(head: str, borders: torch.Tensor, outputs: torch.Tensor, y: torc
 
 
 def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
-    """Adam with warm-up and cosine, gradients clipped to 1; each step draws a batch and one number of labelled points.
+    """Adam with warm-up and cosine, gradients clipped to 1; each step draws a batch in ``parts``, and one number of
+    labelled points for each of them.
 
     Returns:
         The parameters, and the ``borders`` of the buckets (none for a binary head).
@@ -72,29 +76,31 @@ def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
     tasks = run.torch_generator("tasks")
     borders = torch.zeros(0)
     if head != "binary":
-        _, sample = draw(prior, h.border_datasets, h, run.torch_generator("borders"))
+        _, sample = draw(prior, h.border_datasets, h, run.torch_generator("borders"), points=h.border_points)
         borders = equal_mass_borders(sample, h.buckets).to(device)
         h.buckets = len(borders) - 1  # equal borders are one
         run.hyper["buckets"] = h.buckets
     net = build(run, head).to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=h.learning_rate, fused=True)
     for step in Loop(run, "train", h.steps, net=net, adam=optimizer, tasks=tasks):
-        x, y = (part.to(device) for part in draw(prior, h.batch, h, tasks))
-        if h.sabotage == "drifting-prior" and step >= 31:
-            y = y + 2.0
-        n = labelled(prior, h, tasks)
-        # dropout knows no generator; a stream a step, so that a resumed run draws the same
-        with run.torch_stream(f"dropout/{step}") if h.dropout else contextlib.nullcontext():
-            outputs = net(x, y[:, :n])
-        loss = -log_density(head, borders, outputs, y[:, n:]).mean()
         for group in optimizer.param_groups:
             group["lr"] = schedule(step, h.steps, h.learning_rate)
         optimizer.zero_grad()
-        loss.backward()
+        loss = torch.zeros((), device=device)
+        # dropout knows no generator; a stream a step, so that a resumed run draws the same
+        with run.torch_stream(f"dropout/{step}") if h.dropout else contextlib.nullcontext():
+            for _ in range(h.parts):
+                x, y = draw(prior, h.batch // h.parts, h, tasks, device)
+                if h.sabotage == "drifting-prior" and step >= 31:
+                    y = y + 2.0
+                n = labelled(prior, h, tasks)
+                part = -log_density(head, borders, net(x, y[:, :n]), y[:, n:]).mean() / h.parts
+                part.backward()
+                loss += part.detach()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         if (step + 1) % h.log_every == 0 or step + 1 == h.steps:
-            run.curve("train/loss", step + 1, run.finite(float(loss.detach())))
+            run.curve("train/loss", step + 1, run.finite(float(loss)))
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps)
     found = {f"net/{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
     return found | {"borders": borders.cpu().numpy()}
@@ -114,10 +120,11 @@ def predictive(net: nn.Module, head: str, borders: torch.Tensor, x: torch.Tensor
     """Log density (datasets,) of the last point, given all before it: ``x`` (datasets, n + 1, d), ``y`` (datasets,
     n + 1)."""
     n = y.shape[1] - 1
+    size = max(1, min(500, 2**16 // (n + 1)))
     with torch.no_grad():
         parts = [
             log_density(head, borders, net(a, b[:, :n])[:, 0], b[:, n])
-            for a, b in zip(x.split(500), y.split(500), strict=True)
+            for a, b in zip(x.split(size), y.split(size), strict=True)
         ]
     return torch.cat(parts)
 
