@@ -306,6 +306,16 @@ def test_what_must_not_matter_does_not() -> None:
     assert found["test/shown"] > 1e-3, "the labelled rows do matter"
 
 
+def test_the_random_network_is_the_runs_own() -> None:
+    hyper = {"columns": 4, "classes": 3, "rows": 30, "width": 8, "layers": 2, "heads": 2, "inner": 16}
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        run = Run("tabpfn", "structure", "random", "none", {}, 0, "smoke", hyper)
+        found.append(structure.random_network(run)[0].state_dict())
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def test_a_network_that_looks_at_other_queries_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     class Leaking(Smoother):
         def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

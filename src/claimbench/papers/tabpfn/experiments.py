@@ -75,8 +75,8 @@ def fit_benchmark__tabpfn(run: Run, data: Data) -> Artifact:
 def score_benchmark__tabpfn(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     from claimbench.papers.tabpfn import evaluation, tasks
 
-    p, seconds = _predicted(_tabpfn(run, run.setting["members"]), tasks.task(data), np.asarray(artifact["y"]))
-    return evaluation.all_metrics(data.arrays["test_y"], p) | {"test/seconds": seconds}
+    p, _ = _predicted(_tabpfn(run, run.setting["members"]), tasks.task(data), np.asarray(artifact["y"]))
+    return evaluation.all_metrics(data.arrays["test_y"], p)
 
 
 def fit_benchmark(run: Run, data: Data) -> Artifact:
@@ -88,7 +88,7 @@ def fit_benchmark(run: Run, data: Data) -> Artifact:
     given = tasks.task(data)
     if name == run.method:
         baselines.get(name).build({}, 0, given.categorical)  # refuses a name that is none, and a missing library
-        return {"parameters": {}, "seconds": 0.0}
+        return {"parameters": {}}
     found = search.search(
         baselines.get(name),
         given.x,
@@ -100,7 +100,7 @@ def fit_benchmark(run: Run, data: Data) -> Artifact:
     )
     run.metric("train/configurations", found.tried)
     run.metric("val/auc", found.auc)
-    return {"parameters": found.parameters, "seconds": found.seconds}
+    return {"parameters": found.parameters}
 
 
 def score_benchmark(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
@@ -108,8 +108,8 @@ def score_benchmark(run: Run, artifact: Artifact, data: Data) -> dict[str, float
 
     given = tasks.task(data)
     estimator = _baseline(run, run.method.removesuffix("-tuned"), artifact["parameters"], given.categorical)
-    p, seconds = _predicted(estimator, given, given.y)
-    return evaluation.all_metrics(data.arrays["test_y"], p) | {"test/seconds": artifact["seconds"] + seconds}
+    p, _ = _predicted(estimator, given, given.y)
+    return evaluation.all_metrics(data.arrays["test_y"], p)
 
 
 # ---- members of the ensemble -----------------------------------------------------------------------------------------
@@ -150,6 +150,7 @@ def fit_time__interleaved(run: Run, data: Data) -> Artifact:
             given.categorical,
             run.rng("search"),
             run.h.search_configurations,
+            run.h.search_budget_s,
         )
         best = _baseline(run, run.h.searched, found.parameters, given.categorical)
         seconds["search"].append(found.seconds + _predicted(best, given, given.y)[1])
@@ -256,8 +257,8 @@ def score_context(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
         raise Skipped(f"{run.dataset} has {len(whole.x)} training rows, fewer than {run.setting['rows']}")
     whole, test_y = tasks.first_tests(whole, data.arrays["test_y"], run.h.tested, run.rng("tested"))
     given = tasks.first_rows(replace(whole, y=y), run.setting["rows"], run.rng("rows"))
-    p, seconds = _predicted(_either(run, run.h.members, given.categorical), given, given.y)
-    return {"test/auc": evaluation.auc_ovo(test_y, p), "test/seconds": seconds}
+    p, _ = _predicted(_either(run, run.h.members, given.categorical), given, given.y)
+    return {"test/auc": evaluation.auc_ovo(test_y, p)}
 
 
 # ---- prior-fitting ---------------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def random_network(run: Run) -> tuple[nn.Module, dict[str, int]]:
     from claimbench.nn.prior_fitted import PriorFittedTransformer
 
     h = run.h
-    net = PriorFittedTransformer(h.columns, h.classes, h.width, h.layers, h.heads, h.inner, query_sees_itself=False)
+    with run.torch_stream("init"):
+        net = PriorFittedTransformer(h.columns, h.classes, h.width, h.layers, h.heads, h.inner, query_sees_itself=False)
     generator = run.torch_generator("weights")
     with torch.no_grad():
         for parameter in net.parameters():
