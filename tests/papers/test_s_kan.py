@@ -89,15 +89,18 @@ def by_hand(layer: networks.Layer, index: int, x: torch.Tensor) -> torch.Tensor:
     return out + F.silu(x) @ layer.base[index]
 
 
-def test_a_layer_is_its_definition() -> None:
+@pytest.mark.parametrize("count", [5, 2, 1])
+def test_a_layer_is_its_definition(count: int) -> None:
     generators = [torch.Generator().manual_seed(s) for s in (0, 1)]
     layer = networks.Layer(3, 4, bases.FAMILIES, generators)
     with torch.no_grad():
         layer.logits += torch.randn(layer.logits.shape, generator=generators[0])
         layer.bias += 0.3
     x = torch.rand(2, 7, 3, generator=generators[0]) * 2 - 1
+    layer.keep(x, count)
     for index in range(2):
         torch.testing.assert_close(layer(x)[index], by_hand(layer, index, x[index]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(layer(x, layer.basis(x)), layer(x))
 
 
 def test_pruning_leaves_one_family_a_node_with_its_function() -> None:
@@ -277,7 +280,8 @@ def test_jacobi_polynomials_are_scipys() -> None:
 # ---- convolutions ----------------------------------------------------------------------------------------------------
 
 
-def test_basis_then_convolution_is_unfolding_then_a_layer() -> None:
+@pytest.mark.parametrize("pruned", [False, True])
+def test_basis_then_convolution_is_unfolding_then_a_layer(pruned: bool) -> None:
     """Every patch as a row of a KAN layer; padding adds no basis functions, so only the inside is compared."""
     torch.manual_seed(0)
     conv = convolution.ConvLayer(2, 3, 3, ("rbf", "chebyshev"))
@@ -293,6 +297,10 @@ def test_basis_then_convolution_is_unfolding_then_a_layer() -> None:
         layer.base.copy_(conv.base.weight.permute(1, 2, 3, 0).reshape(1, 18, 3))
         layer.bias.copy_(conv.base.bias[None, None])  # type: ignore[index]
         layer.logits.copy_(conv.logits.repeat_interleave(9, 0)[None])
+        if pruned:
+            conv.kept = torch.tensor([[True, False], [False, True]])
+            layer.kept = conv.kept.repeat_interleave(9, 0)[None]
+            found = conv(x)[:, :, 1:-1, 1:-1]
     expected = layer(rows[None])[0].view(2, 4, 4, 3).permute(0, 3, 1, 2)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 

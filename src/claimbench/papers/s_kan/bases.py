@@ -22,7 +22,7 @@ def bspline(x: torch.Tensor) -> torch.Tensor:
     step = 0.4
     centres = torch.arange(SIZE, device=x.device, dtype=x.dtype) * step - 1.4
     distance = (x[..., None] - centres).abs() / step
-    return ((2 - distance).clamp_min(0) ** 3 - 4 * (1 - distance).clamp_min(0) ** 3) / 6
+    return ((2 - distance).relu() ** 3 - 4 * (1 - distance).relu() ** 3) / 6
 
 
 def fourier(x: torch.Tensor) -> torch.Tensor:
@@ -66,3 +66,21 @@ _FUNCTIONS = {"bspline": bspline, "fourier": fourier, "chebyshev": chebyshev, "r
 def evaluate(families: tuple[str, ...], x: torch.Tensor) -> torch.Tensor:
     """(..., families, 8) of ``x`` (...)."""
     return torch.stack([_FUNCTIONS[family](x) for family in families], -2)
+
+
+def evaluate_kept(families: tuple[str, ...], kept: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The bases of the families that a node is left with, and no others.
+
+    Args:
+        families: the pool.
+        kept: (nodes, families), as many true for every node.
+        x: (nodes, n).
+
+    Returns:
+        (nodes, families left, n, 8), in the order of the pool.
+    """
+    nodes, chosen = kept.nonzero(as_tuple=True)
+    order = chosen.argsort(stable=True)
+    parts = x[nodes[order]].split(chosen.bincount(minlength=len(families)).tolist())
+    found = torch.cat([_FUNCTIONS[family](part) for family, part in zip(families, parts, strict=True)])
+    return found[order.argsort()].unflatten(0, (len(x), -1))

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate
+from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate, evaluate_kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,27 +47,30 @@ class ConvLayer(nn.Module):
         return self.logits.masked_fill(~self.kept, -torch.inf).softmax(-1)
 
     def _basis(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, inputs, families, 8, height, width)."""
-        return evaluate(self.families, x).permute(0, 1, 4, 5, 2, 3)
+        """Of the families that are left, (n, inputs, families left, 8, height, width)."""
+        if bool(self.kept.all()):
+            return evaluate(self.families, x).permute(0, 1, 4, 5, 2, 3)
+        found = evaluate_kept(self.families, self.kept, x.transpose(0, 1).flatten(1))
+        return found.unflatten(2, (len(x), *x.shape[2:])).permute(2, 0, 1, 5, 3, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weights = self.coefficients
         if len(self.families) > 1:
             weights = weights * self.shares()[..., None, None, None]
-        basis = self._basis(x)
-        edges = F.conv2d(basis.flatten(1, 3), weights.flatten(1, 3), padding=weights.shape[-1] // 2)
+        edges = F.conv2d(
+            self._basis(x).flatten(1, 3), weights[:, self.kept].flatten(1, 2), padding=weights.shape[-1] // 2
+        )
         return edges + self.base(F.silu(x))
 
     def keep(self, x: torch.Tensor, count: int) -> None:
         """Leave each input channel its ``count`` best families, by the mean size of what they contribute."""
         with torch.no_grad():
             basis, shares = self._basis(x), self.shares()
-            scores = torch.empty_like(shares)
-            for i in range(len(shares)):
-                for p in range(len(self.families)):
-                    out = F.conv2d(basis[:, i, p], self.coefficients[:, i, p], padding=self.coefficients.shape[-1] // 2)
-                    scores[i, p] = shares[i, p] * out.abs().mean()
-            best = scores.masked_fill(~self.kept, -1.0).topk(count, dim=-1).indices
+            scores = torch.full_like(shares, -1.0)
+            for (i, p), values in zip(self.kept.nonzero().tolist(), basis.flatten(1, 2).unbind(1), strict=True):
+                out = F.conv2d(values, self.coefficients[:, i, p], padding=self.coefficients.shape[-1] // 2)
+                scores[i, p] = shares[i, p] * out.abs().mean()
+            best = scores.topk(count, dim=-1).indices
             self.kept = torch.zeros_like(self.kept).scatter_(-1, best, True)
             if count == 1:  # alone a family has the share 1
                 self.coefficients *= shares[..., None, None, None]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate
+from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate, evaluate_kept
 
 
 class Layer(nn.Module):
@@ -49,13 +49,20 @@ class Layer(nn.Module):
         """a (networks, inputs, families)."""
         return self.logits.masked_fill(~self.kept, -torch.inf).softmax(-1)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(networks, n, outputs) of (networks, n, inputs)."""
-        basis = evaluate(self.families, x)
+    def basis(self, x: torch.Tensor) -> torch.Tensor:
+        """Of the families that are left, (networks, n, inputs times families left times 8)."""
+        if bool(self.kept.all()):
+            return evaluate(self.families, x).flatten(2)
+        found = evaluate_kept(self.families, self.kept.flatten(0, 1), x.transpose(1, 2).flatten(0, 1))
+        return found.unflatten(0, x.shape[::2]).permute(0, 3, 1, 2, 4).flatten(2)
+
+    def forward(self, x: torch.Tensor, basis: torch.Tensor | None = None) -> torch.Tensor:
+        """(networks, n, outputs) of (networks, n, inputs); ``basis`` of ``x``, where it is known."""
         weights = self.coefficients
         if len(self.families) > 1:
             weights = weights * self.shares()[..., None, None]
-        edges = torch.bmm(basis.flatten(2), weights.flatten(1, 3))
+        weights = weights[self.kept].unflatten(0, (len(x), -1)).flatten(1, 2)
+        edges = torch.bmm(self.basis(x) if basis is None else basis, weights)
         return edges + torch.baddbmm(self.bias, F.silu(x), self.base)
 
     def scores(self, x: torch.Tensor) -> torch.Tensor:
@@ -90,9 +97,11 @@ class KAN(nn.Module):
         self.families = families
         self.layers = nn.ModuleList(Layer(a, b, families, generators) for a, b in itertools.pairwise(sizes))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, basis: torch.Tensor | None = None) -> torch.Tensor:
+        """(networks, n, outputs) of (networks, n, inputs); ``basis`` is the first layer's, where it is known."""
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x, basis)
+            basis = None
         return x
 
     def keep(self, x: torch.Tensor, count: int) -> None:

@@ -66,8 +66,11 @@ def train(runs: list[Run], net: KAN | MLP, x: torch.Tensor, y: torch.Tensor) -> 
         selectable = net
         keep = lambda count: selectable.keep(x, count)  # noqa: E731
     who = " ".join(f"{run.seed}/{sorted(run.setting.items())}" for run in runs)
+    current = basis = None
     for step, optimizer in phases(runs, net, h.steps, keep, who):
-        loss = (net(x) - y).square().mean((1, 2))
+        if isinstance(net, KAN) and optimizer is not current:  # the inputs stay, the families change with the phase
+            current, basis = optimizer, net.layers[0].basis(x)  # type: ignore[operator]
+        loss = ((net(x, basis) if isinstance(net, KAN) else net(x)) - y).square().mean((1, 2))
         optimizer.zero_grad()
         loss.sum().backward()
         optimizer.step()

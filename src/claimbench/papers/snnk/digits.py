@@ -119,7 +119,7 @@ def train(run: Run, net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[st
     """Adam on cross-entropy in epochs of fresh permutations; what does not need gradients stays as it is."""
     h = run.h
     trained = [p for p in net.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=h.learning_rate)
+    optimizer = torch.optim.Adam(trained, lr=h.learning_rate, fused=True)
     per_epoch = len(x) // h.batch
     net.train()
     order: tuple[int, torch.Tensor] = (-1, torch.empty(0))
