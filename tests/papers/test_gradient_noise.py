@@ -26,6 +26,7 @@ from claimbench.papers.gradient_noise import (
 from claimbench.plan import make_plan
 from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config
+from tests.papers.killing import kill
 
 MLP = {
     "width": 12, "n_classes": 4, "rates": [0.1], "batch": 8, "steps": 3, "dropout": 0.0, "probe": 20,
@@ -180,17 +181,8 @@ def test_training_resumes_bit_for_bit(tmp_path: Path) -> None:
 
     whole, again = two(), two(tmp_path)
     expected = deep_mlp.train(whole, [x, x], [y, y])
-    broken = two(tmp_path)
-    broken[0].checkpoint.every_s = 0.0
-    calls = iter(range(100))
-
-    def killed() -> None:
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-
-    broken[0].alive = killed  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        deep_mlp.train(broken, [x, x], [y, y])
+    broken = two()
+    kill(lambda: deep_mlp.train(broken, [x, x], [y, y]), broken[0], tmp_path, after=3)
     found = deep_mlp.train(again, [x, x], [y, y])
     for one, other, before, after in zip(whole, again, expected, found, strict=True):
         np.testing.assert_array_equal(after["parameters"], before["parameters"])

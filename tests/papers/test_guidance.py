@@ -30,6 +30,7 @@ from claimbench.papers.guidance import (
 from claimbench.plan import make_plan
 from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config
+from tests.papers.killing import kill
 
 IMAGE = {
     "classes": 4, "batch": 8, "steps": 4, "dropout": 0.1, "decay_every": 0, "guided_steps": 0, "log_every": 2,
@@ -283,21 +284,12 @@ def test_guidance_makes_layers_alike_and_ends_where_it_should() -> None:
     assert without.curves["val/loss"] != run.curves["val/loss"]
 
 
-def test_a_killed_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_training_goes_on(tmp_path: Path) -> None:
     """The networks of a stack share one checkpoint; the curves and metrics of each go on."""
     whole, datas = guided_runs(range(2), steps=6)
     expected = experiments.fit_many_images(whole, datas)
     broken, _ = guided_runs(range(2), steps=6)
-    broken[0].checkpoint = Checkpoint(tmp_path, every_s=0)
-    calls = itertools.count()
-
-    def alive() -> None:
-        if next(calls) == 4:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(broken[0], "alive", alive)
-    with pytest.raises(KeyboardInterrupt):
-        experiments.fit_many_images(broken, datas)
+    kill(lambda: experiments.fit_many_images(broken, datas), broken[0], tmp_path, after=4)
     again, _ = guided_runs(range(2), steps=6)
     again[0].checkpoint = Checkpoint(tmp_path, every_s=0)
     found = experiments.fit_many_images(again, datas)

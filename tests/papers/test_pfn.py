@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from claimbench.papers.pfn import gaussian_process as gp
 from claimbench.plan import make_plan
 from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config
+from tests.papers.killing import kill
 
 HYPER = {
     "width": 8, "layers": 2, "heads": 2, "inner": 16, "buckets": 12, "border_datasets": 200, "border_points": 0, "parts": 1, "first": 2, "batch": 8, "steps": 6,
@@ -127,18 +127,10 @@ def test_the_sampler_is_reproducible_and_standardised() -> None:
 
 
 @pytest.mark.parametrize("method", ["pfn", "gaussian", "positional"])
-def test_training_goes_on_after_a_kill(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_goes_on_after_a_kill(method: str, tmp_path: Path) -> None:
     expected = experiments.fit_fixed_gp(run_of(method=method), None)
-    broken, calls = run_of(method=method), itertools.count()
-    broken.checkpoint = Checkpoint(tmp_path, every_s=0)
-
-    def alive() -> None:
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(broken, "alive", alive)
-    with pytest.raises(KeyboardInterrupt):
-        experiments.fit_fixed_gp(broken, None)
+    broken = run_of(method=method)
+    kill(lambda: experiments.fit_fixed_gp(broken, None), broken, tmp_path, after=3)
     again = run_of(method=method)
     again.checkpoint = Checkpoint(tmp_path, every_s=0)
     found = experiments.fit_fixed_gp(again, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 import sys
 from pathlib import Path
@@ -31,6 +31,7 @@ from claimbench.papers.pfn import gaussian_process as gp
 from claimbench.plan import make_plan
 from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config
+from tests.papers.killing import kill
 
 HYPER: dict[str, Any] = {
     "width": 8, "layers": 2, "heads": 2, "inner": 16, "dropout": 0.0, "batch": 4, "parts": 1, "steps": 6, "learning_rate": 1e-2,
@@ -140,20 +141,10 @@ def test_numbers_of_labelled_points() -> None:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("method", ["pfn-bnn", "pfn-gp"])
-def test_training_on_tables_goes_on_after_a_kill(
-    method: str, dropout: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_on_tables_goes_on_after_a_kill(method: str, dropout: float, tmp_path: Path) -> None:
     expected = experiments.fit_table_prior(run_of("table-prior", method, dropout=dropout), None)
-    broken, calls = run_of("table-prior", method, dropout=dropout), itertools.count()
-    broken.checkpoint = Checkpoint(tmp_path, every_s=0)
-
-    def alive() -> None:
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(broken, "alive", alive)
-    with pytest.raises(KeyboardInterrupt):
-        experiments.fit_table_prior(broken, None)
+    broken = run_of("table-prior", method, dropout=dropout)
+    kill(lambda: experiments.fit_table_prior(broken, None), broken, tmp_path, after=3)
     again = run_of("table-prior", method, dropout=dropout)
     again.checkpoint = Checkpoint(tmp_path, every_s=0)
     found = experiments.fit_table_prior(again, None)
@@ -563,7 +554,7 @@ def test_shifted_drawings_keep_their_ink() -> None:
     assert torch.equal(few_shot.shifted(whole, generator()), whole)
 
 
-def test_fitting_strokes_and_fine_tuning_go_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_strokes_and_fine_tuning_go_on_after_a_kill(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = (rng.random((60, 14, 14)) < 0.2).astype(np.uint8), np.repeat(np.arange(6), 10)
     data = Data("made-up", {"x": x, "y": y, "train_idx": np.arange(60), "test_x": x, "test_y": y})
@@ -578,16 +569,8 @@ def test_fitting_strokes_and_fine_tuning_go_on_after_a_kill(tmp_path: Path, monk
         ("alphabets", tuned),
     ):
         expected = fit(run_of("few-shot", "pfn", **FEW))
-        broken, calls = run_of("few-shot", "pfn", **FEW), itertools.count()
-        broken.checkpoint = Checkpoint(tmp_path / name, every_s=0)
-
-        def alive(calls: Any = calls) -> None:
-            if next(calls) == 3:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(broken, "alive", alive)
-        with pytest.raises(KeyboardInterrupt):
-            fit(broken)
+        broken = run_of("few-shot", "pfn", **FEW)
+        kill(functools.partial(fit, broken), broken, tmp_path / name, after=3)
         again = run_of("few-shot", "pfn", **FEW)
         again.checkpoint = Checkpoint(tmp_path / name, every_s=0)
         found = fit(again)

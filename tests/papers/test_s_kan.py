@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from claimbench.papers.s_kan import authors, bases, convolution, experiments, ne
 from claimbench.plan import make_plan
 from claimbench.run import Checkpoint, Run
 from claimbench.spec import load_config
+from tests.papers.killing import kill
 
 HYPER = {
     "samples": 60, "hidden": 3, "hidden_deep": 4, "steps": 10, "learning_rate": 1e-2, "log_every": 2, "sabotage": "none",
@@ -147,20 +149,12 @@ def test_mlps_have_the_parameters_of_the_pruned_network() -> None:
         assert mlp.parameters_kept() == sum(p[0].numel() for p in mlp.parameters())
 
 
-def test_a_killed_selection_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_selection_goes_on(tmp_path: Path) -> None:
     expected = experiments.fit_functions(whole := function_run(steps=20), None)
     for stop in (3, 6, 15):  # one in each phase
         folder = tmp_path / str(stop)
-        broken, calls = function_run(steps=20), itertools.count()
-        broken.checkpoint = Checkpoint(folder, every_s=0)
-
-        def alive(calls: Any = calls, stop: int = stop) -> None:
-            if next(calls) == stop:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(broken, "alive", alive)
-        with pytest.raises(KeyboardInterrupt):
-            experiments.fit_functions(broken, None)
+        broken = function_run(steps=20)
+        kill(functools.partial(experiments.fit_functions, broken, None), broken, folder, stop)
         again = function_run(steps=20)
         again.checkpoint = Checkpoint(folder, every_s=0)
         found = experiments.fit_functions(again, None)
@@ -338,7 +332,7 @@ def test_channels_choose_in_convolutions() -> None:
             assert bool((artifact["net/layers.1.kept"].sum(1) == 1).all())
 
 
-def test_deep_colour_networks_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deep_colour_networks_choose(tmp_path: Path) -> None:
     """Three colours, four convolutions, fewer images at half their size; a killed fit goes on."""
     from claimbench.data import Data
 
@@ -360,15 +354,8 @@ def test_deep_colour_networks_choose(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert experiments.score_images(whole, artifact, data)["test/accuracy"] * 7 % 1 == pytest.approx(0, abs=1e-6)
     assert whole.metrics["train/parameters"] > 3 * whole.counts["n_params"]
     for stop in (1, 4, 9):
-        broken, calls = run(tmp_path / str(stop)), itertools.count()
-
-        def alive(calls: Any = calls, stop: int = stop) -> None:
-            if next(calls) == stop:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(broken, "alive", alive)
-        with pytest.raises(KeyboardInterrupt):
-            experiments.fit_images(broken, data)
+        broken = run()
+        kill(functools.partial(experiments.fit_images, broken, data), broken, tmp_path / str(stop), stop)
         again = experiments.fit_images(run(tmp_path / str(stop)), data)
         for name, value in artifact.items():
             np.testing.assert_array_equal(again[name], value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from claimbench.errors import UserError
 from claimbench.papers.tabpfn import checkpoints, prior, training
 from claimbench.papers.tabpfn.prior import Configuration, Draws
 from claimbench.run import Checkpoint, Run
+from tests.papers.killing import kill
 
 SMALL = Configuration(rows=60, max_features=6, max_classes=4, largest_width=30, largest_layers=5, group=8)
 
@@ -288,18 +288,10 @@ def test_the_loss_counts_valid_tables_only() -> None:
     assert float(training.loss(logits[1:2], classes[1:2])) == 0
 
 
-def test_training_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_goes_on_after_a_kill(tmp_path: Path) -> None:
     expected = training.train(run_of())
-    broken, calls = run_of(), itertools.count()
-    broken.checkpoint = Checkpoint(tmp_path, every_s=0)
-
-    def alive() -> None:
-        if next(calls) == 5:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(broken, "alive", alive)
-    with pytest.raises(KeyboardInterrupt):
-        training.train(broken)
+    broken = run_of()
+    kill(lambda: training.train(broken), broken, tmp_path, after=5)
     again = run_of()
     again.checkpoint = Checkpoint(tmp_path, every_s=0)
     found = training.train(again)
