@@ -17,8 +17,8 @@ run: $(READY)  ## install, run the laptop tier, print where the report is
 	@snakemake --cores $(CORES) --quiet host rules --config tier=$(TIER) $(ARGS); status=$$?; page=results/$(TIER)/report/index.html; \
 	    [ ! -f $$page ] || echo "report: $(CURDIR)/$$page   (make ui: the single runs)"; exit $$status
 
-smoke:  ## the same at the smoke tier
-	@$(MAKE) --no-print-directory run TIER=smoke
+smoke:  ## the same at the smoke tier, one process a paper
+	@$(MAKE) --no-print-directory run TIER=smoke ARGS="bundle=paper $(ARGS)"
 
 $(READY): pyproject.toml constraints.txt tools/install.sh
 	@tools/install.sh $(VENV) '$(EXTRAS)'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from claimbench import store
 from claimbench.errors import UserError
-from claimbench.plan import Plan
+from claimbench.plan import Plan, runs_alone
 from claimbench.spec import Config
 
 
@@ -59,7 +59,7 @@ def overhead(plan: Plan) -> int:
         raise UserError(f"{plan.tier_dir}: no complete run of this tier from start to end yet")
     shared = alone = 0.0
     for row in pq.read_table(path).to_pylist():
-        exclusive = plan.papers[row["paper"]].experiments[row["experiment"]].exclusive
+        exclusive = runs_alone(plan.papers[row["paper"]], row["experiment"], plan.config.tier)
         if row["started_utc"] and datetime.fromisoformat(row["started_utc"]).timestamp() >= timing["started"]:
             alone += (row["wall_s"] or 0.0) if exclusive else 0.0
             shared += 0.0 if exclusive else row["wall_s"] or 0.0

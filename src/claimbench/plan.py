@@ -466,10 +466,15 @@ def _link_needs(cells: list[Cell], path: Path, experiments: dict[str, Experiment
         visit(cell, ())
 
 
+def runs_alone(spec: PaperSpec, experiment: str, tier: str) -> bool:
+    """Whether an experiment has the machine to itself: one that measures times, unless nobody looks at them (smoke)."""
+    return spec.experiments[experiment].exclusive and tier != "smoke"
+
+
 def _bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]:
     groups: dict[str, list[PlannedRun]] = {}
     for cell in cells:
-        exclusive = spec.experiments[cell.experiment].exclusive
+        exclusive = runs_alone(spec, cell.experiment, config.tier)
         for seed in cell.seeds:
             if config.bundle == "paper" and not exclusive:
                 name = spec.slug
@@ -501,7 +506,7 @@ def _bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]
                 runtime_min=sum(p.runtime_min for p in parts),
                 gpu=max(p.gpu for p in parts),
             ),
-            any(spec.experiments[e].exclusive for e in experiments),
+            any(runs_alone(spec, e, config.tier) for e in experiments),
             tuple(sorted(edges[name])),
         )
 

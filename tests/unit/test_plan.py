@@ -46,6 +46,15 @@ def test_long_experiments_are_cut_between_methods(paper: PaperFolder) -> None:
     assert ".student" in " ".join(cut.jobs)
 
 
+def test_what_measures_times_runs_alone_but_for_smoke(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["location"]["exclusive"] = True
+    paper.write(changed)
+    smoke, laptop = (paper.plan(bundle="paper", tier=tier).jobs for tier in ("smoke", "laptop"))
+    assert {name: job.exclusive for name, job in smoke.items()} == {"toy-paper": False}
+    assert {name: job.exclusive for name, job in laptop.items()} == {"toy-paper.location": True}
+
+
 def test_experiments_that_need_another_are_cut_too(paper: PaperFolder) -> None:
     changed = copy.deepcopy(PAPER)
     changed["experiments"]["student"]["tiers"]["smoke"]["grid"] = [
