@@ -398,18 +398,18 @@ def entry_names(cell: Cell, kind: str) -> tuple[str, str]:
 
 
 def _entry_fingerprint(code: Code, module: str, kinds: Iterable[str], cell: Cell, folder: Path) -> str:
+    """Of the entries of the given kinds that ``experiments.py`` defines; at least one must be there."""
     entries = []
     for kind in kinds:
-        names = entry_names(cell, kind)
-        found = next((name for name in names if code.has(module, name)), None)
+        found = next((name for name in entry_names(cell, kind) if code.has(module, name)), None)
         if found is not None:
             entries.append((module, found))
-        elif kind != "fit_many":
-            raise UserError(
-                f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, "
-                f"which {cell.experiment} of paper.yaml "
-                f"(method {cell.method}) needs"
-            )
+    if not entries:
+        names = entry_names(cell, next(iter(kinds)))
+        raise UserError(
+            f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, "
+            f"which {cell.experiment} of paper.yaml (method {cell.method}) needs"
+        )
     return code.fingerprint(entries)
 
 

@@ -6,10 +6,11 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from claimbench import seeding
@@ -64,6 +65,13 @@ class Checkpoint:
             return None
 
 
+class Hyper(SimpleNamespace):
+    """The hyper-parameters of a run as attributes, for reading only."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"run.h.{name} is read-only; keep a changed value in a variable of its own")
+
+
 @dataclass
 class Run:
     """One cell with one seed, as ``fit`` and ``score`` see it."""
@@ -76,7 +84,7 @@ class Run:
     seed: int
     tier: str
     #: merged hyper-parameters; ``run.h.hidden`` is ``run.hyper["hidden"]``
-    hyper: dict[str, Any]
+    hyper: Mapping[str, Any]
     device: str = "cpu"
     #: artifacts of the cells named under ``needs``
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -87,17 +95,25 @@ class Run:
     counts: dict[str, float] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
 
-    @property
-    def h(self) -> SimpleNamespace:
-        return SimpleNamespace(**self.hyper)
+    def __post_init__(self) -> None:
+        self.hyper = MappingProxyType(dict(self.hyper))
+
+    @cached_property
+    def h(self) -> Hyper:
+        """``run.hyper`` as attributes."""
+        return Hyper(**self.hyper)
 
     def rng(self, name: str) -> np.random.Generator:
         """numpy generator of the stream ``name`` of this run's seed."""
         return seeding.rng(self.seed, name)
 
-    def torch_generator(self, name: str) -> torch.Generator:
-        """torch CPU generator of the stream ``name`` of this run's seed."""
-        return seeding.torch_generator(self.seed, name)
+    def torch_generator(self, name: str, device: str | None = None) -> torch.Generator:
+        """torch generator of the stream ``name`` of this run's seed, on the run's device.
+
+        Args:
+            device: another one: ``"cpu"`` for what is drawn there whatever the run trains on.
+        """
+        return seeding.torch_generator(self.seed, name, device or self.device)
 
     @contextlib.contextmanager
     def torch_stream(self, name: str) -> Iterator[None]:
@@ -106,7 +122,7 @@ class Run:
         import torch
 
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.torch_generator(name).initial_seed())
+            torch.manual_seed(seeding.stream_seed(self.seed, name))
             yield
 
     def curve(self, series: str, step: float, value: float) -> None:

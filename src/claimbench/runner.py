@@ -166,13 +166,12 @@ class Runner:
                 self._live.watch(planned, runs)
             precision = gpus.arithmetic(device, cell.hyper["precision"])
             with self._sealed(), meters.budget(limit, cell.budget.mem_mb), precision:
-                many = _entry(module, cell, "fit_many")
-                if many is not None and len(runs) > 1:
+                many, fit = _entry(module, cell, "fit_many"), _entry(module, cell, "fit")
+                if many is not None and (len(runs) > 1 or fit is None):
                     artifacts = list(many(runs, datas))
                     if len(artifacts) != len(runs):
                         raise UserError(f"{many.__name__} returned {len(artifacts)} artifacts for {len(runs)} runs")
                 else:
-                    fit = _entry(module, cell, "fit")
                     assert fit is not None
                     artifacts = [fit(run, data) for run, data in zip(runs, datas, strict=True)]
                 for artifact in artifacts:

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from claimbench.run import Run
 
 if TYPE_CHECKING:
     import torch
+
+
+def in_stacks(
+    runs: Sequence[Run],
+    key: Callable[[Run], Any],
+    fit: Callable[[list[int]], Sequence[dict[str, Any]]],
+    most: Callable[[Run], int] | None = None,
+) -> list[dict[str, Any]]:
+    """Artifacts of ``runs`` that are fitted in stacks.
+
+    Args:
+        runs: what ``fit_many`` was given.
+        key: what the runs of a stack have in common; runs with an equal ``repr`` of it form one, in the order given.
+        fit: the indices of a stack's runs -> their artifacts, in that order.
+        most: the largest stack for a run; without it a stack may have any size.
+
+    Returns:
+        One artifact a run, in the order of ``runs``.
+
+    Raises:
+        ValueError: ``fit`` gave another number of artifacts than it had indices.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, run in enumerate(runs):
+        groups.setdefault(repr(key(run)), []).append(index)
+    artifacts: list[dict[str, Any]] = [{} for _ in runs]
+    for members in groups.values():
+        size = most(runs[members[0]]) if most is not None else len(members)
+        for start in range(0, len(members), size):
+            part = members[start : start + size]
+            for index, artifact in zip(part, fit(part), strict=True):
+                artifacts[index] = artifact
+    return artifacts
 
 
 class Loop:

@@ -47,10 +47,11 @@ def labelled(prior: str, h: Any, generator: torch.Generator) -> int:
     return labelled_size(min(h.largest + 1, h.points), generator)
 
 
-def build(run: Run, head: str) -> nn.Module:
-    """The network for a head: ``riemann`` (buckets), ``gaussian`` (mean, log variance) or ``binary`` (log odds)."""
+def build(run: Run, head: str, buckets: int | None = None) -> nn.Module:
+    """The network for a head: ``riemann`` (``buckets``, by default those of the run), ``gaussian`` (mean, log variance)
+    or ``binary`` (log odds)."""
     h = run.h
-    outputs = {"gaussian": 2, "binary": 1}.get(head) or h.buckets
+    outputs = {"gaussian": 2, "binary": 1}.get(head) or buckets or h.buckets
     positions = h.points if run.method == "positional" else 0
     with run.torch_stream("init"):
         return PriorFittedTransformer(h.d, outputs, h.width, h.layers, h.heads, h.inner, h.dropout, positions)
@@ -78,9 +79,8 @@ def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
     if head != "binary":
         _, sample = draw(prior, h.border_datasets, h, run.torch_generator("borders"), points=h.border_points)
         borders = equal_mass_borders(sample, h.buckets).to(device)
-        h.buckets = len(borders) - 1  # equal borders are one
-        run.hyper["buckets"] = h.buckets
-    net = build(run, head).to(device)
+    # equal borders are one, so there may be fewer buckets than asked for
+    net = build(run, head, buckets_of(borders)).to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=h.learning_rate, fused=True)
     for step in Loop(run, "train", h.steps, net=net, adam=optimizer, tasks=tasks):
         for group in optimizer.param_groups:
@@ -106,12 +106,15 @@ def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
     return found | {"borders": borders.cpu().numpy()}
 
 
+def buckets_of(borders: torch.Tensor) -> int | None:
+    """The number of buckets between ``borders`` (buckets + 1,), None without borders."""
+    return len(borders) - 1 if len(borders) else None
+
+
 def load(run: Run, artifact: dict[str, Any], head: str) -> tuple[nn.Module, torch.Tensor]:
     """The network of an artifact, and its borders."""
     borders = torch.from_numpy(np.array(artifact["borders"]))
-    if len(borders):
-        run.hyper["buckets"] = len(borders) - 1
-    net = build(run, head)
+    net = build(run, head, buckets_of(borders))
     net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
     return net.eval(), borders
 

@@ -268,7 +268,7 @@ def fit_prior_fitting(run: Run, data: None) -> Artifact:
     """A network trained on tables of the prior, and its configuration."""
     from claimbench.papers.tabpfn import training
 
-    return training.train(run) | {"configuration": run.hyper}
+    return training.train(run) | {"configuration": dict(run.hyper)}
 
 
 def score_prior_fitting(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
