@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import shapes
+
+shapes.install()
+
 PAPER: dict[str, Any] = {
     "slug": "toy-paper",
     "title": "Estimators of location",

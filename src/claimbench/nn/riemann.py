@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 #: median of the half-normal of scale 1: half of an outer bucket's mass lies inside it
 HALF_NORMAL_MEDIAN = 0.6744897501960817
 
 
-def equal_mass_borders(sample: torch.Tensor, buckets: int) -> torch.Tensor:
+def equal_mass_borders(sample: Float[Tensor, ...], buckets: int) -> Float[Tensor, " borders"]:
     """Borders (at most buckets + 1,) of buckets that hold as many of the values each; the outer ones are the extremes.
 
     Inner borders lie midway between neighbouring values; borders that coincide are one.
@@ -36,7 +38,7 @@ class Riemann:
         borders: (buckets + 1,) increasing.
     """
 
-    def __init__(self, borders: torch.Tensor) -> None:
+    def __init__(self, borders: Float[Tensor, " borders"]) -> None:
         if len(borders) < 4 or not bool((borders.diff() > 0).all()):
             raise ValueError("borders must increase strictly and leave at least three buckets")
         self.borders = borders
@@ -47,7 +49,9 @@ class Riemann:
     def buckets(self) -> int:
         return len(self.widths)
 
-    def log_density(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def log_density(
+        self, logits: Float[Tensor, "*shape buckets"], y: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape"]:
         """(...) of ``logits`` (..., buckets) at ``y`` (...)."""
         borders = self.borders.to(y)
         bucket = torch.searchsorted(borders[1:-1].contiguous(), y.contiguous())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Network = TypeVar("Network", bound="nn.Module")
 
 
-def pack(net: nn.Module, prefix: str = "") -> dict[str, np.ndarray[Any, Any]]:
+def pack(net: nn.Module, prefix: str = "") -> dict[str, np.ndarray]:
     """Parameters and buffers of ``net`` as numpy arrays, each name behind ``prefix``."""
     return {f"{prefix}{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
 

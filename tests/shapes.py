@@ -1,0 +1,21 @@
+"""Array annotations are held against what is passed, while tests run and only then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from beartype import BeartypeConf, beartype
+from jaxtyping import install_import_hook
+
+#: packages and modules whose annotations are checked, with all below them
+CHECKED = ("claimbench.nn",)
+
+
+def typechecker(function: Any) -> Any:
+    """beartype, for which a whole number is a number."""
+    return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
+
+
+def install() -> None:
+    """Check the annotations of everything imported from now on."""
+    install_import_hook(CHECKED, f"{__name__}.typechecker")
