@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
-if TYPE_CHECKING:
-    from torch import nn
-
-Network = TypeVar("Network", bound="nn.Module")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def pack(net: nn.Module, prefix: str = "") -> dict[str, np.ndarray]:
