@@ -68,7 +68,7 @@ def imports(path: Path) -> list[tuple[str, bool]]:
                 if node.level
                 else node.module
             )
-            # `from claimbench import store` imports a module, `from claimbench.store import x` a name of one.
+            # `from claimbench import files` imports a module, `from claimbench.files import x` a name of one.
             names = (
                 [f"{base}.{alias.name}" for alias in node.names]
                 if base in ("claimbench", "claimbench.papers")
