@@ -108,7 +108,7 @@ def test_what_has_no_effect_runs_nothing_again(
             "HALF_NORMAL_MEDIAN = ",
             "HALF_NORMAL_MEDIAN = 1.0 * ",
             {"fixed-gp", "hyper-gp", "table-prior", "bayesian-networks"},
-            {"hyper-gp"},
+            {"fixed-gp", "hyper-gp"},
         ),
         ("def quantile(self,", "def quantile(self, /,", set(), {"hyper-gp"}),
     ],
