@@ -358,7 +358,8 @@ def _cells(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                 cell.budget = block.budget or experiment.budget
                 cell.fit_code = _entry_fingerprint(code, module, ("fit", "fit_many"), cell, folder)
                 cell.score_code = _entry_fingerprint(code, module, ("score",), cell, folder)
-                cell.data = _data_fingerprint(cell, folder)
+                split_key = f"{name}.split" if block.split is None else f"{name}.tiers.{config.tier}.split"
+                cell.data = _data_fingerprint(cell, folder, split_key)
                 yield cell
 
 
@@ -413,7 +414,7 @@ def _entry_fingerprint(code: Code, module: str, kinds: Iterable[str], cell: Cell
     return code.fingerprint(entries)
 
 
-def _data_fingerprint(cell: Cell, folder: Path) -> str:
+def _data_fingerprint(cell: Cell, folder: Path, split_key: str) -> str:
     if cell.dataset == "none":
         return "none"
     from claimbench.data import registry
@@ -423,7 +424,7 @@ def _data_fingerprint(cell: Cell, folder: Path) -> str:
             f"{folder / 'paper.yaml'}: {cell.experiment} names the dataset {cell.dataset!r}, which is not registered "
             f"({nearest(cell.dataset, registry.DATASETS)})"
         )
-    return registry.fingerprint(cell.dataset, cell.split)
+    return registry.fingerprint(cell.dataset, cell.split, f"{folder / 'paper.yaml'}: experiments.{split_key}")
 
 
 def _link_needs(cells: list[Cell], path: Path, experiments: dict[str, ExperimentSpec], config: Config) -> None:
