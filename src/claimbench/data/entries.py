@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from claimbench.data.splits.base import digest
+from claimbench.files import digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from claimbench.data.entries import Entry
 from claimbench.data.registry import check, get, given_mirror, split_of
 from claimbench.data.splits import Parts, Split
 from claimbench.errors import UserError
-from claimbench.store import read_json, replacing, write_json
+from claimbench.files import read_json, replacing, write_json
 
 _INPUTS = ("x", "categorical")
 """Arrays of independent samples that fit may see; ``x`` is cut by rows."""

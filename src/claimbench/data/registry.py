@@ -13,8 +13,8 @@ from typing import Any
 
 from claimbench.data.entries import Entry, File, Source, Wheel
 from claimbench.data.splits import PROTOCOLS, Split, make
-from claimbench.data.splits.base import digest
 from claimbench.errors import UserError, nearest
+from claimbench.files import digest
 
 GRAPH2GAUSS = "https://github.com/abojchevski/graph2gauss/raw/master/data/"
 PPNP = "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/"

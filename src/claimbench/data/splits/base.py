@@ -6,13 +6,12 @@ Importing this package reads no data and needs nothing but the standard library,
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from claimbench.errors import UserError, nearest
+from claimbench.files import digest
 
 if TYPE_CHECKING:
     from claimbench.data.entries import Entry
@@ -118,11 +117,6 @@ class Split:
         """Name of the files of one split, for example ``kfold-3-1f0c5a2e``."""
         index = 0 if self.one_for_all_seeds else index
         return f"{self.name}-{index}-{digest([self.version, self.parameters])[:8]}"
-
-
-def digest(value: Any) -> str:
-    """sha256 (hex) of a value's JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def make(split: Mapping[str, Any], protocols: Mapping[str, type[Split]], where: str = "split") -> Split:
