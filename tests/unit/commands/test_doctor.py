@@ -23,7 +23,11 @@ def test_processes_are_summed_since_the_last_start(tmp_path: Path) -> None:
     assert first["cpu_s"] > 0
     with open(tmp_path / "processes.jsonl", "a") as file:
         file.write('{"step": "fit"}\nhalf a li\n')
-        for step, paper, cpu_s, ended in (("fit", "one", 2.0, 50.0), ("fit", "one", 3.0, 99.0), ("judge", "", 1.0, 99.0)):
+        for step, paper, cpu_s, ended in (
+            ("fit", "one", 2.0, 50.0),
+            ("fit", "one", 3.0, 99.0),
+            ("judge", "", 1.0, 99.0),
+        ):
             file.write(json.dumps({"step": step, "paper": paper, "cpu_s": cpu_s, "ended": ended}) + "\n")
     write_json(tmp_path / "timing.json", {"started": 60.0})
     assert processes.by_paper(tmp_path) == {"one": {"fit": 3.0 + first["cpu_s"]}, "": {"judge": 1.0}}
@@ -43,7 +47,8 @@ def test_a_paper_over_its_budget_is_told(paper: PaperFolder, capsys: pytest.Capt
     assert doctor.budget(plan) == int(spent > processes.BUDGET_CPU_S)
     said = capsys.readouterr().out
     assert f"toy-paper {spent:.1f}" in " ".join(said.split())
-    assert "location" in said and "snakemake itself" in said
+    assert "location" in said
+    assert "snakemake itself" in said
     with open(plan.tier_dir / "processes.jsonl", "a") as file:
         line = {"step": "score", "paper": "toy-paper", "cpu_s": processes.BUDGET_CPU_S, "ended": time.time()}
         file.write(json.dumps(line) + "\n")
