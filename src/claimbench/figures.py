@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from claimbench.spec.settings import parse_setting
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -51,7 +53,7 @@ class Tables:
 def _with_axes(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
-    axes = [dict(part.split("=", 1) for part in s.split(",")) if s else {} for s in frame["setting"]]
+    axes = [parse_setting(text) for text in frame["setting"]]
     frame = frame.reset_index(drop=True)
     for axis in sorted(set().union(*axes) if axes else ()):
         column = pd.Series([a.get(axis) for a in axes])

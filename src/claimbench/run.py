@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from claimbench import seeding
-from claimbench.errors import BudgetExceeded, Diverged
+from claimbench.errors import BudgetExceeded, Diverged, UserError
 from claimbench.files import replacing
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class Run:
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     checkpoint: Checkpoint = field(default_factory=lambda: Checkpoint(None))
     wall_limit_s: float | None = None
+    #: rows of published.csv that ``score`` may read; None while fitting
+    printed: Sequence[Mapping[str, Any]] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
@@ -127,6 +129,26 @@ class Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeding.stream_seed(self.seed, name))
             yield
+
+    def published(self, metric: str, method: str | None = None) -> list[Mapping[str, Any]]:
+        """The numbers that the paper prints for this run's experiment: rows of ``published.csv``, for ``score`` only.
+
+        They are part of the score's key, so a corrected number is scored again.
+
+        Args:
+            metric: as in the column ``metric``.
+            method: only the rows of this method.
+
+        Returns:
+            Rows with the columns of the file: ``value`` is a number in the paper's units, ``setting`` a mapping of axes
+            to levels as text. Where paper.yaml names other experiments under ``published``, they are of these.
+
+        Raises:
+            UserError: called while fitting.
+        """
+        if self.printed is None:
+            raise UserError("run.published is for score; fit may not read what the paper prints")
+        return [row for row in self.printed if row["metric"] == metric and method in (None, row["method"])]
 
     def curve(self, series: str, step: float, value: float) -> None:
         """Log one point of a training curve."""

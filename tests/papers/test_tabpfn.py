@@ -452,12 +452,12 @@ def test_ranks_round_and_share() -> None:
 
 def test_published_ranks_of_the_raw_table() -> None:
     """Ranks among the paper's eight methods cannot be had from the raw table, which lacks one; TabPFN leads in it."""
-    from claimbench.records.published import read_published
+    from claimbench.spec.published import read_published
 
     folder = Path(figures.__file__).parent
     rows = [
         row
-        for row in read_published(folder, "tabpfn")
+        for row in read_published(folder)
         if row["experiment"] == "benchmark" and row["dataset"].startswith("cc18-") and row["metric"] == "test/auc"
     ]
     assert len(rows) == 18 * 13
@@ -469,7 +469,7 @@ def test_published_ranks_of_the_raw_table() -> None:
     means = dict(zip(names, values.mean(0), strict=True))
     summary = {
         row["method"] + row["setting"]: row["value"]
-        for row in read_published(folder, "tabpfn")
+        for row in read_published(folder)
         if row["dataset"] == "mean-18"
         and row["metric"] == "test/auc"
         and row["checked"] == "derived"

@@ -10,7 +10,7 @@ from claimbench.judge.paper import judge
 from claimbench.present.tables import build
 from claimbench.records.collect import _run_row, merge
 from claimbench.records.columns import write_table
-from claimbench.records.published import read_published
+from claimbench.spec.published import read_published
 from tests.conftest import PAPER, PaperFolder
 
 
@@ -47,7 +47,7 @@ def finished(paper: PaperFolder, runs: int, metrics: int, **changes: Any) -> Any
             for i in range(metrics - 1)
         ]
         tables["curves"] += [{"run_key": key, "series": "loss", "step": s, "value": 1 / s} for s in (1.0, 2.0, 3.0)]
-    tables["published"] = read_published(plan.folders["toy-paper"], "toy-paper")
+    tables["published"] = [{**row, "paper": "toy-paper"} for row in read_published(plan.folders["toy-paper"])]
     for name, rows in tables.items():
         write_table(plan.tier_dir / "papers" / "toy-paper" / f"{name}.parquet", name, rows)
     judge(plan, "toy-paper")

@@ -15,7 +15,7 @@ rule collect:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=W.code_key("claimbench.records.collect", "claimbench.records.columns", "claimbench.records.published"),
+        code=W.code_key("claimbench.records.collect", "claimbench.records.columns", "claimbench.spec.published"),
     shell:
         "claimbench collect --paper {wildcards.paper} --to {output.runs} 2>&1 | tee {log}"
 
@@ -34,7 +34,7 @@ rule judge:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=W.code_key("claimbench.judge.paper", "claimbench.judge.verdicts", "claimbench.judge.statistics"),
+        code=W.code_key("claimbench.judge.paper", "claimbench.judge.verdicts", "claimbench.judge.selection", "claimbench.judge.statistics"),
     shell:
         "claimbench judge --paper {wildcards.paper} --to {output.verdicts} 2>&1 | tee {log}"
 

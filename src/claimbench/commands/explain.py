@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
 
 from claimbench.errors import UserError, nearest
 from claimbench.plan.cells import PlannedRun
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan
 from claimbench.records import store
+from claimbench.spec.claims import Claim, Testable, Untested, load_claims
 
 _SHOWN = 12
 
@@ -34,8 +35,6 @@ def explain(plan: Plan, what: str) -> str:
                 f"({nearest(paper, plan.papers)})"
             )
         return "\n".join(_run(plan, run) for run in runs)
-    from claimbench.spec.claims import load_claims
-
     claims = {claim.id: claim for claim in load_claims(plan.folders[paper] / "claims.yaml")}
     if rest in claims:
         return _claim(plan, paper, claims[rest])
@@ -59,7 +58,7 @@ def explain(plan: Plan, what: str) -> str:
     return _many(plan, runs)
 
 
-def _claim(plan: Plan, paper: str, claim: Any) -> str:
+def _claim(plan: Plan, paper: str, claim: Claim) -> str:
     lines = [f"{paper} {claim.id}: {claim.text}", f"  source {claim.source or 'not given'}; kind {claim.kind}"]
     path = plan.tier_dir / "papers" / paper / "verdicts.parquet"
     if path.is_file():
@@ -75,32 +74,34 @@ def _claim(plan: Plan, paper: str, claim: Any) -> str:
                         lines.append(f"  {name.replace('_', ' ')} {row[name]}")
     else:
         lines.append(f"  not judged yet in tier {plan.config.tier}")
-    experiment = getattr(claim, "experiment", None)
-    if experiment:
-        runs = [r for r in plan.runs if r.cell.paper == paper and r.cell.experiment == experiment and _uses(claim, r)]
-        lines.append(_many(plan, runs))
+    if not isinstance(claim, Untested):
+        lines.append(_many(plan, _runs_of(plan, paper, claim)))
     return "\n".join(lines)
 
 
-def _uses(claim: Any, run: PlannedRun) -> bool:
-    selectors = [s for s in (getattr(claim, name, None) for name in ("select", "a", "b")) if s]
-    return not selectors or any(
-        _matches(s if isinstance(s, dict) else s.model_dump(exclude_none=True), run) for s in selectors
-    )
+def _runs_of(plan: Plan, paper: str, claim: Testable) -> list[PlannedRun]:
+    """The runs on which a claim's verdict rests; those that it selects, while there is no result."""
+    import pandas as pd
 
+    from claimbench.judge import selection
+    from claimbench.judge.paper import results
 
-def _matches(selector: dict[str, Any], run: PlannedRun) -> bool:
-    cell = run.cell
-
-    def fits(wanted: Any, value: Any) -> bool:
-        if isinstance(wanted, dict) and "first" in wanted:
-            wanted = wanted["first"]
-        return value in wanted if isinstance(wanted, list) else wanted == value
-
-    for name in ("method", "dataset"):
-        if selector.get(name) is not None and not fits(selector[name], getattr(cell, name)):
-            return False
-    return all(fits(wanted, cell.setting.get(axis)) for axis, wanted in (selector.get("setting") or {}).items())
+    if claim.tiers is not None and plan.config.tier not in claim.tiers:
+        return []
+    planned = {
+        (run.cell.experiment, run.cell.method, run.cell.dataset, run.cell.setting_string, run.seed): run
+        for run in plan.runs
+        if run.cell.paper == paper
+    }
+    columns = ["experiment", "method", "dataset", "setting", "seed"]
+    frame = results(plan, paper)
+    if frame is None:
+        frame = pd.DataFrame(list(planned), columns=columns).assign(status="", split="", metric="", value=math.nan)
+    chosen = selection.sides(claim, selection.parsed(frame))
+    found = selection.measured(claim, chosen)
+    parts = chosen if any(part.empty for part in found) else selection.used(claim, found)
+    wanted = {tuple(row) for part in parts for row in part[columns].itertuples(index=False)}
+    return [run for key, run in planned.items() if key in wanted]
 
 
 def _many(plan: Plan, runs: list[PlannedRun]) -> str:

@@ -11,21 +11,24 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from claimbench import files
 from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, Skipped, UserError
 from claimbench.execute import gpus, meters
+from claimbench.execute.imports import warm_up
 from claimbench.execute.preparation import data_marker
 from claimbench.execute.progress import Progress
 from claimbench.plan.cells import Cell, PlannedRun
-from claimbench.plan.grid import entry_names
+from claimbench.plan.entries import Codes
+from claimbench.plan.fingerprints import Code
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan
 from claimbench.records import store
 from claimbench.run import Checkpoint, Run
 from claimbench.spec.folders import make_importable
+from claimbench.spec.published import read_published, visible
+from claimbench.spec.settings import parse_setting
 
 if TYPE_CHECKING:
     from claimbench.tracking.live import Sender
@@ -71,6 +74,7 @@ class Runner:
         self.data_root = Path(plan.config.data_dir)
         self.progress = Progress(plan.tier_dir)
         self._live: Sender | None = None
+        self._codes: dict[str, Codes] = {}
         make_importable(plan.config)
 
     # ---- fit ---------------------------------------------------------------------------------------------------------
@@ -120,7 +124,8 @@ class Runner:
             job.runs, lambda run: (run.cell.experiment, run.cell.method, run.cell.dataset)
         ):
             group = list(runs)
-            if _entry(self._module(group[0].cell), group[0].cell, "fit_many") is None:
+            cell = group[0].cell
+            if self._code_of(cell).find("fit_many", cell.experiment, cell.method) is None:
                 yield from ([run] for run in group)
                 continue
             met = [run for run in group if self._needs_met(run)]
@@ -138,10 +143,10 @@ class Runner:
         runs: list[Run] = []
         encoded: list[dict[str, bytes]] = []
         status, reason, trace = "done", "", ""
+        import_s = self._warm_up(cell, "fit", "fit_many")
         meter = meters.Meter(device)
         limit = cell.budget.wall_s * len(planned) if cell.budget.wall_s is not None else None
         try:
-            module = self._module(cell)
             inputs = [self._inputs(run) for run in planned]
             datas = [self._data(run, "load_fit") for run in planned]
             runs = [self._run(run, device, given, limit) for run, given in zip(planned, inputs, strict=True)]
@@ -149,7 +154,7 @@ class Runner:
                 self._live.watch(planned, runs)
             precision = gpus.arithmetic(device, cell.hyper["precision"])
             with self._sealed(), meters.budget(limit, cell.budget.mem_mb), precision:
-                many, fit = _entry(module, cell, "fit_many"), _entry(module, cell, "fit")
+                many, fit = self._entry(cell, "fit_many"), self._entry(cell, "fit")
                 if many is not None and (len(runs) > 1 or fit is None):
                     artifacts = list(many(runs, datas))
                     if len(artifacts) != len(runs):
@@ -175,6 +180,7 @@ class Runner:
             record = {
                 **self._identity(run),
                 **measured,
+                "import_s": import_s if index == 0 else 0.0,
                 **meters.machine(device),
                 "status": status,
                 "reason": reason,
@@ -213,13 +219,15 @@ class Runner:
         status, reason, trace = "done", "", ""
         metrics: dict[str, float] = {}
         run: Run | None = None
+        import_s = self._warm_up(cell, "score")
         meter = meters.Meter("cpu")
         try:
             artifact = self.store.artifact(cell.paper, planned.fit_key)
             data = self._data(planned, "load_score")
             run = self._run(planned, "cpu", self._inputs(planned), None, resumable=False)
+            run.printed = self._printed(cell)
             with meters.budget(cell.budget.wall_s, cell.budget.mem_mb):
-                score = _entry(self._module(cell), cell, "score")
+                score = self._entry(cell, "score")
                 assert score is not None
                 metrics = {name: float(value) for name, value in score(run, artifact, data).items()}
             for name, value in metrics.items():
@@ -238,12 +246,25 @@ class Runner:
             "metrics": metrics,
             "curves": run.curves if run else {},
             **meter.stop(),
+            "import_s": import_s,
         }
 
     # ---- parts -------------------------------------------------------------------------------------------------------
 
-    def _module(self, cell: Cell) -> ModuleType:
-        return importlib.import_module(f"claimbench.papers.{self.plan.folders[cell.paper].name}.experiments")
+    def _entry(self, cell: Cell, kind: str) -> Callable[..., Any] | None:
+        codes = self._code_of(cell)
+        name = codes.find(kind, cell.experiment, cell.method)
+        return None if name is None else getattr(importlib.import_module(codes.module), name)
+
+    def _warm_up(self, cell: Cell, *kinds: str) -> float:
+        """Import what a cell's code will use; the seconds that it took, next to none but for a process's first run."""
+        return warm_up(self._code_of(cell).imports(cell.experiment, cell.method, *kinds))
+
+    def _code_of(self, cell: Cell) -> Codes:
+        if cell.paper not in self._codes:
+            folders = [Path(self.plan.config.papers_dir)] if self.plan.config.papers_dir else []
+            self._codes[cell.paper] = Codes(self.plan.papers[cell.paper], self.plan.folders[cell.paper], Code(folders))
+        return self._codes[cell.paper]
 
     def _data(self, run: PlannedRun, loader: str) -> Any:
         if run.cell.dataset == "none":
@@ -296,6 +317,12 @@ class Runner:
             limit,
         )
 
+    def _printed(self, cell: Cell) -> list[dict[str, Any]]:
+        """The published numbers that a cell's score may read."""
+        experiments = self.plan.papers[cell.paper].experiments[cell.experiment].published or [cell.experiment]
+        rows = visible(read_published(self.plan.folders[cell.paper]), experiments)
+        return [{**row, "setting": parse_setting(row["setting"])} for row in rows]
+
     def _identity(self, run: PlannedRun) -> dict[str, Any]:
         cell = run.cell
         return {
@@ -316,13 +343,6 @@ class Runner:
         manifest = {"job": job.id, "phase": phase, "digest": digest, "runs": statuses}
         files.write_json(self.plan.tier_dir / "jobs" / f"{job.id}.{phase}.json", manifest)
         return manifest
-
-
-def _entry(module: ModuleType, cell: Cell, kind: str) -> Callable[..., Any] | None:
-    for name in entry_names(kind, cell.experiment, cell.method):
-        if hasattr(module, name):
-            return getattr(module, name)
-    return None
 
 
 def _failure(error: BaseException) -> tuple[str, str, str]:

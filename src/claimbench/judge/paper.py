@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from claimbench.errors import UserError
 from claimbench.plan.plan import Plan
 from claimbench.records.columns import write_table
+from claimbench.spec.claims import load_claims
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def results(plan: Plan, paper: str) -> pd.DataFrame | None:
+    """The values of a paper's runs, a row each with the run's identity and status; None before they were collected."""
+    import pandas as pd
+
+    folder = plan.tier_dir / "papers" / paper
+    if not all((folder / f"{name}.parquet").is_file() for name in ("runs", "metrics")):
+        return None
+    runs = pd.read_parquet(folder / "runs.parquet")
+    columns = ["run_key", "paper", "experiment", "method", "dataset", "setting", "seed", "status", "reason"]
+    return runs[columns].merge(pd.read_parquet(folder / "metrics.parquet"), on="run_key", how="left")
 
 
 def judge_paper(plan: Plan, paper: str) -> list[dict[str, Any]]:
-    """Verdicts of a paper's claims, and what they would be at other margins."""
+    """Verdicts of a paper's claims, and what they would be at other margins.
+
+    Raises:
+        UserError: its runs were not collected.
+    """
     import pandas as pd
 
     from claimbench.judge.verdicts import judge, judge_margins
-    from claimbench.spec.claims import load_claims
 
     folder = plan.tier_dir / "papers" / paper
-    runs = pd.read_parquet(folder / "runs.parquet")
-    metrics = pd.read_parquet(folder / "metrics.parquet")
-    columns = ["run_key", "paper", "experiment", "method", "dataset", "setting", "seed", "status", "reason"]
-    frame = runs[columns].merge(metrics, on="run_key", how="left")
+    frame = results(plan, paper)
+    if frame is None:
+        raise UserError(f"{folder}: there are no tables of runs; run `claimbench collect --paper {paper}` first")
     spec = plan.papers[paper]
     given = {
         "claims": load_claims(plan.folders[paper] / "claims.yaml"),

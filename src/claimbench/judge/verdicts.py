@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claimbench.judge import statistics
-from claimbench.plan.cells import setting_string
-from claimbench.spec.claims import Claim, First, Range, Selector
+from claimbench.judge import selection, statistics
+from claimbench.spec.claims import (
+    Better,
+    Claim,
+    Exact,
+    Measured,
+    Range,
+    Ratio,
+    Selector,
+    Testable,
+    Trend,
+    Untested,
+    Value,
+)
+from claimbench.spec.settings import parse_setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +70,7 @@ def judge(
         published: rows of published.csv.
         experiments: per experiment ``scale`` (factor to display units) and ``digits``.
     """
-    context = _Context(_parsed(frame), published, tier, tier_evidence, experiments, alpha, margin_multiplier)
+    context = _Context(selection.parsed(frame), published, tier, tier_evidence, experiments, alpha, margin_multiplier)
     rows = [_judge(claim, context) for claim in claims]
     adjusted = statistics.holm([row["p"] if row["p"] is not None else math.nan for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
@@ -80,39 +92,6 @@ def judge_margins(claims: Iterable[Claim], **given: Any) -> list[Row]:
     ]
 
 
-def _parsed(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = frame.copy()
-    frame["axes"] = [dict(p.split("=", 1) for p in s.split(",")) if s else {} for s in frame["setting"]]
-    frame["name"] = frame["split"].fillna("") + "/" + frame["metric"].fillna("")
-    return frame
-
-
-def _choose(frame: pd.DataFrame, selector: Selector) -> pd.DataFrame:
-    for column, wanted in (("method", selector.method), ("dataset", selector.dataset)):
-        if wanted is not None:
-            frame = _narrow(frame, frame[column], wanted)
-    for axis, wanted in selector.setting.items():
-        frame = _narrow(frame, frame["axes"].map(lambda axes, axis=axis: axes.get(axis)), wanted)
-    return frame
-
-
-def _narrow(frame: pd.DataFrame, values: pd.Series, wanted: Any) -> pd.DataFrame:
-    if isinstance(wanted, dict) and "first" in wanted:
-        wanted = First(first=wanted["first"])
-    if isinstance(wanted, First):
-        for option in wanted.first:
-            found = frame[values == _text(option)]
-            if found["value"].notna().any():
-                return found
-        return frame[values == _text(wanted.first[0])]
-    options = [_text(option) for option in (wanted if isinstance(wanted, list) else [wanted])]
-    return frame[values.isin(options)]
-
-
-def _text(level: Any) -> str:
-    return setting_string({"x": level})[2:]
-
-
 def _judge(claim: Claim, context: _Context) -> Row:
     row: Row = {
         "claim_id": claim.id,
@@ -120,11 +99,11 @@ def _judge(claim: Claim, context: _Context) -> Row:
         "text": claim.text,
         "headline": claim.headline,
         "kind": claim.kind,
-        "experiment": claim.experiment,
-        "metric": claim.metric,
+        "experiment": "",
+        "metric": "",
         "cells": "[]",
         "margin": None,
-        "margin_reason": claim.margin_reason,
+        "margin_reason": "",
         "published": claim.published_note,
         "measured": "",
         "n": None,
@@ -142,28 +121,28 @@ def _judge(claim: Claim, context: _Context) -> Row:
         "reason": claim.reason,
         "note": claim.note,
     }
-    if claim.kind == "none":
-        row["verdict"] = claim.verdict or "not testable"
+    if isinstance(claim, Untested):
+        row["verdict"] = claim.verdict
         return row
+    row |= {"experiment": claim.experiment, "metric": claim.metric, "margin_reason": claim.margin_reason}
     if claim.tiers is not None and context.tier not in claim.tiers:
         row["reason"] = claim.reason or f"judged at tier {' or '.join(claim.tiers)} only"
         return row
-    of = context.frame[context.frame["experiment"] == claim.experiment]
-    if of.empty:
+    if not (context.frame["experiment"] == claim.experiment).any():
         row["reason"] = claim.reason or f"the experiment {claim.experiment} has no cells in tier {context.tier}"
         return row
-    selectors = [claim.a, claim.b] if claim.kind in ("better", "ratio") else [claim.select]
-    chosen = [_choose(of, selector) for selector in selectors if selector is not None]
-    found = [part[(part["name"] == claim.metric) & (part["status"] == "done")] for part in chosen]
+    chosen = selection.sides(claim, context.frame)
+    found = selection.measured(claim, chosen)
     if any(part.empty for part in found):
         row["reason"] = claim.reason or _why_missing(chosen, context)
         return row
-    scale = float(context.experiments.get(claim.experiment, {}).get("scale", 1.0))
     row["reason"] = ""  # the claim's own says why it is not judged
     row["evidence"] = _evidence(claim, found, context)
-    used = {cell for part in found for cell in zip(part["method"], part["dataset"], part["setting"], strict=True)}
-    row["cells"] = json.dumps(sorted(used), separators=(",", ":"))
-    _KINDS[claim.kind](claim, row, found, scale, context)
+    found = selection.used(claim, found)
+    cells = {cell for part in found for cell in zip(part["method"], part["dataset"], part["setting"], strict=True)}
+    row["cells"] = json.dumps(sorted(cells), separators=(",", ":"))
+    scale = float(context.experiments.get(claim.experiment, {}).get("scale", 1.0))
+    _KINDS[type(claim)](claim, row, found, scale, context)
     _clean(row)
     return row
 
@@ -178,7 +157,7 @@ def _why_missing(chosen: list[pd.DataFrame], context: _Context) -> str:
     return "no cell reported this metric"
 
 
-def _evidence(claim: Claim, found: list[pd.DataFrame], context: _Context) -> str:
+def _evidence(claim: Testable, found: list[pd.DataFrame], context: _Context) -> str:
     order = ("proxy", "scaled", "full")
     base = claim.evidence.get(context.tier, context.tier_evidence[context.tier])  # type: ignore[call-overload]
     datasets = {name for part in found for name in part["dataset"]}
@@ -187,25 +166,25 @@ def _evidence(claim: Claim, found: list[pd.DataFrame], context: _Context) -> str
     )
 
 
-def _format(value: float, claim: Claim, context: _Context) -> str:
+def _format(value: float, claim: Measured, context: _Context) -> str:
     digits = context.experiments.get(claim.experiment, {}).get("digits", 3)
     return f"{value:.{digits}f}" if abs(value) >= 10.0**-digits or value == 0 else f"{value:.3g}"
 
 
-def _published(claim: Claim, selector: Selector, context: _Context) -> pd.DataFrame:
+def _published(claim: Measured, selector: Selector, context: _Context) -> pd.DataFrame:
     of = context.published[context.published["experiment"] == claim.experiment].copy()
     of = of[of["metric"] == claim.metric]
-    of["axes"] = [dict(p.split("=", 1) for p in s.split(",")) if s else {} for s in of["setting"]]
+    of["axes"] = [parse_setting(text) for text in of["setting"]]
     for column, wanted in (("method", selector.method), ("dataset", selector.dataset)):
         if wanted is not None:
-            of = _narrow(of, of[column], wanted)
+            of = selection.narrow(of, of[column], wanted)
     for axis, wanted in selector.setting.items():
         if of["axes"].map(lambda axes, axis=axis: axis in axes).any():
-            of = _narrow(of, of["axes"].map(lambda axes, axis=axis: axes.get(axis)), wanted)
+            of = selection.narrow(of, of["axes"].map(lambda axes, axis=axis: axes.get(axis)), wanted)
     return of
 
 
-def _value(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
+def _value(claim: Value, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
     per_seed = (found[0].groupby("seed")["value"].mean() * scale).to_numpy()
     other_sd = other_n = None
     if claim.target == "published":
@@ -221,7 +200,7 @@ def _value(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
         ):
             other_sd, other_n = float(published["spread"].iloc[0]), int(published["n"].iloc[0])
     else:
-        target = float(claim.target)  # type: ignore[arg-type]
+        target = claim.target
     margin = (
         claim.margin if claim.margin is not None else (claim.relative_margin or 0.0) * abs(target)
     ) * context.multiplier
@@ -247,25 +226,24 @@ def _value(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
         row["seeds_needed"] = statistics.seeds_needed(margin - abs(result.effect), sd, per_seed.size)
 
 
-def _better(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
-    margin = (claim.margin or 0.0) * context.multiplier
-    sign = 1.0 if claim.higher_is_better else -1.0
-    strata = _pairs(claim, found)
-    if not strata:
+def _better(claim: Better, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
+    if found[0].empty:
         row["reason"] = "no seed ran on both sides"
         return
-    differences = [sign * scale * d for d in strata.values()]
+    margin = claim.margin * context.multiplier
+    sign = 1.0 if claim.higher_is_better else -1.0
+    a, b = (part.groupby(["stratum", "seed"])["value"].mean() for part in found)
+    differences = [sign * scale * part.to_numpy() for _, part in (a - b).groupby(level="stratum")]
     result = statistics.paired(differences, margin, context.alpha)
     means = [float(part["value"].mean()) * scale for part in found]
     row |= {"margin": margin, "measured": " vs ".join(_format(m, claim, context) for m in means)}
     _fill(row, result, "advantage")
     advantage = None
-    if claim.a and claim.b:
-        sides = [_published(claim, s, context) for s in (claim.a, claim.b)]
-        if all(len(side) for side in sides):
-            values = [float(side["value"].mean()) for side in sides]
-            advantage = sign * (values[0] - values[1])
-            row["published"] = row["published"] or " vs ".join(_format(v, claim, context) for v in values)
+    printed = [_published(claim, selector, context) for selector in (claim.a, claim.b)]
+    if all(len(part) for part in printed):
+        values = [float(part["value"].mean()) for part in printed]
+        advantage = sign * (values[0] - values[1])
+        row["published"] = row["published"] or " vs ".join(_format(v, claim, context) for v in values)
     if result.n < 2:
         row["verdict"] = "inconclusive"
     elif result.ci_low > margin and result.p <= context.alpha:
@@ -280,28 +258,8 @@ def _better(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, con
         row["seeds_needed"] = statistics.seeds_needed(result.effect - margin, half * math.sqrt(result.n) / 2, result.n)
 
 
-def _pairs(claim: Claim, found: list[pd.DataFrame]) -> dict[str, np.ndarray[Any, Any]]:
-    """Stratum -> differences a - b over the seeds that both sides ran; strata are what both sides vary alike."""
-
-    def strata(part: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
-        axes = [{**a, "dataset": d} for a, d in zip(part["axes"], part["dataset"], strict=True)]
-        theirs = [{**a, "dataset": d} for a, d in zip(other["axes"], other["dataset"], strict=True)]
-        keys = {k for k in set().union(*axes) if any(k in t for t in theirs)}
-        shared = {k for k in keys if {a.get(k) for a in axes} & {t.get(k) for t in theirs}}
-        return [setting_string({k: a[k] for k in shared if k in a}) for a in axes]
-
-    a, b = found
-    sides = []
-    for part, other in ((a, b), (b, a)):
-        keyed = part.assign(stratum=strata(part, other))
-        sides.append(keyed.groupby(["stratum", "seed"])["value"].mean())
-    joined = sides[0].to_frame("a").join(sides[1].to_frame("b"), how="inner")
-    return {str(s): (g["a"] - g["b"]).to_numpy() for s, g in joined.groupby(level="stratum")}
-
-
-def _ratio(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
-    factor = float(claim.factor)  # type: ignore[arg-type]
-    factor = 1 + (factor - 1) * context.multiplier if factor > 1 else factor
+def _ratio(claim: Ratio, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
+    factor = 1 + (claim.factor - 1) * context.multiplier if claim.factor > 1 else claim.factor
     sides = [part.groupby("seed")["value"].mean().to_numpy() for part in found]
     result = statistics.ratio_of_medians(sides[0], sides[1], factor, context.alpha)
     row |= {
@@ -319,10 +277,8 @@ def _ratio(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
         row["verdict"] = "inconclusive"
 
 
-def _trend(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
-    axis = str(claim.x).removeprefix("setting.")
-    part = found[0].assign(x=found[0]["axes"].map(lambda axes: float(axes[axis])))
-    table = (part.pivot_table(index="seed", columns="x", values="value") * scale).dropna()
+def _trend(claim: Trend, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
+    table = found[0].pivot_table(index="seed", columns="x", values="value") * scale
     x, y = table.columns.to_numpy(float), table.to_numpy(float)
     if x.size < 2 or not len(table):
         row |= {"verdict": "inconclusive", "reason": "fewer than two points on the axis"}
@@ -331,7 +287,7 @@ def _trend(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
         x, y = np.log(x), np.log(y)
     result = statistics.mean_t(statistics.slopes(x, y), context.alpha)
     row["measured"] = f"slope {result.effect:.4g}"
-    _fill(row, result, f"slope on {axis}" + (" (log-log)" if claim.scale == "loglog" else ""))
+    _fill(row, result, f"slope on {claim.axis}" + (" (log-log)" if claim.scale == "loglog" else ""))
     low, high = -math.inf, math.inf
     if claim.expect == "increasing":
         low = 0.0
@@ -354,10 +310,10 @@ def _trend(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, cont
         row["verdict"] = "inconclusive"
 
 
-def _exact(claim: Claim, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
+def _exact(claim: Exact, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
     values = found[0]["value"].to_numpy(float) * scale
     given = _published(claim, claim.select, context)["value"].mean() if claim.target == "published" else claim.target
-    target = float(given)  # type: ignore[arg-type]
+    target = float(given)
     margin = (
         claim.margin if claim.margin is not None else (claim.relative_margin or 0.0) * abs(target)
     ) * context.multiplier
@@ -400,10 +356,10 @@ def _clean(row: Row) -> None:
             row[key] = value.item()
 
 
-_KINDS: dict[str, Callable[[Claim, Row, list[Any], float, _Context], None]] = {
-    "value": _value,
-    "better": _better,
-    "ratio": _ratio,
-    "trend": _trend,
-    "exact": _exact,
+_KINDS: dict[type[Measured], Callable[[Any, Row, list[Any], float, _Context], None]] = {
+    Value: _value,
+    Better: _better,
+    Ratio: _ratio,
+    Trend: _trend,
+    Exact: _exact,
 }

@@ -9,17 +9,7 @@ from typing import Any
 
 from claimbench.files import digest
 from claimbench.spec.paper import Budget
-
-
-def setting_string(setting: dict[str, Any]) -> str:
-    """``{"k": 5, "mode": "ntk"}`` -> ``"k=5,mode=ntk"``, keys sorted."""
-    return ",".join(f"{axis}={_level(value)}" for axis, value in sorted(setting.items()))
-
-
-def _level(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+from claimbench.spec.settings import setting_string
 
 
 @dataclass(frozen=True, eq=False)

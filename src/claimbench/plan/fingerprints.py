@@ -104,10 +104,10 @@ class Code:
         """Whether the code that ``entries`` reach has ``word`` as an attribute or a string."""
         return any(word in self._definition(name).uses.words for name in self._reachable(tuple(entries)))
 
-    def libraries(self, entries: Iterable[_Name]) -> list[str]:
-        """Modules outside the package that the code which ``entries`` reach uses, as dotted names; the last part may be
-        a name in its module."""
-        found = set()
+    def imports(self, entries: Iterable[_Name]) -> list[str]:
+        """The modules that the code which ``entries`` reach lies in or uses, as dotted names; of what lies outside the
+        package the last part may be a name in its module."""
+        found = {module for module, _ in self._reachable(tuple(entries))}
         for module, name in self._reachable(tuple(entries)):
             imports = self._known(module).imports
             for used in self._definition((module, name)).uses.names & imports.keys():
@@ -236,14 +236,14 @@ class Code:
                         if base == used:
                             yield from self._imported(target, part)
 
-    def _imported(self, source: str, attribute: str | None) -> Iterator[_Name]:
+    def _imported(self, source: str, attribute: str | None, trail: tuple[_Name, ...] = ()) -> Iterator[_Name]:
         parsed = self._module(source)
         if attribute is None or attribute == "*":
             yield from self._whole(source)
         elif parsed is not None and attribute in parsed.definitions:
             yield (source, attribute)
-        elif parsed is not None and attribute in parsed.imports:
-            yield from self._imported(*parsed.imports[attribute])
+        elif parsed is not None and attribute in parsed.imports and (source, attribute) not in trail:
+            yield from self._imported(*parsed.imports[attribute], (*trail, (source, attribute)))
         else:
             yield from self._whole(f"{source}.{attribute}")
 

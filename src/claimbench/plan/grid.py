@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from claimbench.errors import UserError, nearest
-from claimbench.files import canonical_json
-from claimbench.plan.cells import Cell, setting_string
-from claimbench.plan.fingerprints import EVERY_RUN, Code
-from claimbench.plan.layers import PACKAGE_HYPER, Layer, merged, overridden
+from claimbench.plan.cells import Cell
+from claimbench.plan.entries import Codes
+from claimbench.plan.fingerprints import Code
+from claimbench.plan.layers import NO_SABOTAGE, PACKAGE_HYPER, Layer, merged, overridden
 from claimbench.spec.config import Config
-from claimbench.spec.folders import identifier
 from claimbench.spec.paper import Need, PaperSpec
+from claimbench.spec.settings import setting_string
 
 
 def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterator[tuple[Cell, list[Need]]]:
@@ -30,9 +30,7 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                 f"config.yaml: experiments.{spec.slug} names {name!r}, which is no experiment "
                 f"({nearest(name, spec.experiments)})"
             )
-    module = f"claimbench.papers.{folder.name}.experiments"
-    if code.file(module) is None:
-        raise UserError(f"{folder / 'experiments.py'}: this file does not exist")
+    codes = Codes(spec, folder, code)
     overrides = overridden(config, spec)
     for name, experiment in spec.experiments.items():
         if name not in chosen or config.tier not in experiment.tiers:
@@ -52,6 +50,11 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                     Layer(f"config.yaml: overrides.{spec.slug}.{name}", overrides.get(name, {})),
                 ]
             )
+            if hyper["sabotage"] not in (NO_SABOTAGE, *spec.sabotages):
+                raise UserError(
+                    f"{layers['sabotage']}: hyper.sabotage is {hyper['sabotage']!r}; allowed: "
+                    f"{', '.join([NO_SABOTAGE, *spec.sabotages])} (declared under sabotages in {folder / 'paper.yaml'})"
+                )
             seeds = next(given for given in (config.seeds, grid.seeds, block.seeds) if given is not None)
             split, split_key = experiment.split, f"experiments.{name}.split"
             if block.split is not None:
@@ -60,11 +63,13 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                 dict(zip(grid.setting, levels, strict=True)) for levels in itertools.product(*grid.setting.values())
             ]
             for method, dataset, setting in itertools.product(grid.method, grid.dataset, settings):
-                key = canonical_json([method, dataset, setting])
-                if key in seen:
-                    repeated = " ".join(filter(None, (method, dataset, setting_string(setting))))
-                    raise UserError(f"{folder / 'paper.yaml'}: {where} repeats the cell {repeated}")
-                seen.add(key)
+                label = " ".join(filter(None, (method, dataset, setting_string(setting))))
+                if label in seen:
+                    raise UserError(
+                        f"{folder / 'paper.yaml'}: {where} repeats the cell {label}; allowed: cells that are written "
+                        "apart"
+                    )
+                seen.add(label)
                 cell = Cell(
                     paper=spec.slug,
                     experiment=name,
@@ -77,33 +82,12 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                     split=split,
                     budget=block.budget or experiment.budget,
                     seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds)),
-                    fit_code=_code(code, module, ("fit", "fit_many"), name, method, folder),
-                    score_code=_code(code, module, ("score",), name, method, folder),
+                    fit_code=codes.of(name, method, "fit", "fit_many"),
+                    score_code=codes.of(name, method, "score"),
                     data=_data(dataset, split, split_key, name, folder),
                     run_s=grid.run_s if grid.run_s is not None else block.run_s,
                 )
                 yield cell, grid.needs
-
-
-def entry_names(kind: str, experiment: str, method: str) -> tuple[str, str]:
-    """The two names under which ``experiments.py`` may define an entry: for one method, or for the experiment."""
-    return f"{kind}_{identifier(experiment)}__{identifier(method)}", f"{kind}_{identifier(experiment)}"
-
-
-def _code(code: Code, module: str, kinds: tuple[str, ...], experiment: str, method: str, folder: Path) -> str:
-    """Fingerprint of the entries of the given kinds that ``experiments.py`` defines; at least one must be there."""
-    entries = []
-    for kind in kinds:
-        found = next((name for name in entry_names(kind, experiment, method) if code.has(module, name)), None)
-        if found is not None:
-            entries.append((module, found))
-    if not entries:
-        names = entry_names(kinds[0], experiment, method)
-        raise UserError(
-            f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, "
-            f"which {experiment} of paper.yaml (method {method}) needs"
-        )
-    return code.fingerprint([*entries, *EVERY_RUN])
 
 
 def _data(dataset: str, split: dict[str, Any], split_key: str, experiment: str, folder: Path) -> str:

@@ -10,8 +10,9 @@ from claimbench.spec.config import Config
 from claimbench.spec.paper import PaperSpec
 from claimbench.spec.words import PRECISIONS
 
+NO_SABOTAGE = "none"
 #: lowest layer of every run's hyper-parameters
-PACKAGE_HYPER: dict[str, Any] = {"sabotage": "none", "precision": "float32"}
+PACKAGE_HYPER: dict[str, Any] = {"sabotage": NO_SABOTAGE, "precision": "float32"}
 
 
 class Layer(NamedTuple):

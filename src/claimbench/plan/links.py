@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from claimbench.errors import UserError
-from claimbench.plan.cells import Cell, setting_string
+from claimbench.plan.cells import Cell
 from claimbench.spec.paper import Need
+from claimbench.spec.settings import setting_string
 
 _Identity = tuple[str, str, str, str]
 

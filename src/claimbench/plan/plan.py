@@ -17,9 +17,11 @@ from claimbench.plan.fingerprints import Code
 from claimbench.plan.grid import drafts
 from claimbench.plan.jobs import Job, bundle
 from claimbench.plan.links import link
+from claimbench.spec.claims import check_claims, load_claims
 from claimbench.spec.config import Config
 from claimbench.spec.folders import selected_papers
 from claimbench.spec.paper import PaperSpec
+from claimbench.spec.published import read_published
 
 
 @dataclass
@@ -103,6 +105,9 @@ def make_plan(config: Config, only: str | None = None) -> Plan:
         cells += own
         for job in bundle(spec, own, config):
             jobs[job.id] = job
+        if only is None:  # a job that runs is not stopped by what is only judged later
+            check_claims(load_claims(folder / "claims.yaml"), spec.experiments, folder / "claims.yaml")
+            read_published(folder)
     if only is not None and only not in jobs:
         raise UserError(f"job {only!r} is not in the plan of tier {config.tier} ({nearest(only, jobs)})")
     return Plan(config, papers, folders, cells, jobs)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from claimbench.plan.cells import PlannedRun
 from claimbench.plan.plan import Plan
 from claimbench.records import store
 from claimbench.records.columns import arrow_schema, write_arrow, write_table
 from claimbench.records.costs import ledger, write_measured
-from claimbench.records.published import read_published
-
-if TYPE_CHECKING:
-    pass
+from claimbench.spec.published import read_published
 
 
 def collect(plan: Plan, paper: str) -> dict[str, list[dict[str, Any]]]:
@@ -38,7 +35,7 @@ def collect(plan: Plan, paper: str) -> dict[str, list[dict[str, Any]]]:
         curves = {**(fit or {}).get("curves", {}), **(score or {}).get("curves", {})}
         for series, points in sorted(curves.items()):
             tables["curves"] += [{"run_key": run.run_key, "series": series, "step": x, "value": y} for x, y in points]
-    tables["published"] = read_published(plan.folders[paper], paper)
+    tables["published"] = [{**row, "paper": paper} for row in read_published(plan.folders[paper])]
     for name, rows in tables.items():
         write_table(plan.tier_dir / "papers" / paper / f"{name}.parquet", name, rows)
     return tables
@@ -85,6 +82,7 @@ def _run_row(run: PlannedRun, fit: dict[str, Any] | None, score: dict[str, Any] 
         "gpu_j": total("gpu_j"),
         "fit_wall_s": fit.get("wall_s"),
         "score_wall_s": score.get("wall_s"),
+        "import_s": total("import_s"),
         "peak_rss_mb": most("peak_rss_mb"),
         "peak_gpu_mb": most("peak_gpu_mb"),
         "n_params": whole("n_params"),

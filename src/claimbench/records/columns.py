@@ -34,6 +34,7 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("gpu_j", "f"),
         ("fit_wall_s", "f"),
         ("score_wall_s", "f"),
+        ("import_s", "f"),
         ("peak_rss_mb", "f"),
         ("peak_gpu_mb", "f"),
         ("n_params", "i"),
@@ -132,6 +133,7 @@ TIMING_COLUMNS = (
     "gpu_j",
     "fit_wall_s",
     "score_wall_s",
+    "import_s",
     "peak_rss_mb",
     "peak_gpu_mb",
 )

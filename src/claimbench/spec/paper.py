@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from claimbench.errors import nearest
 from claimbench.spec.base import Name, Scalar, Seeds, Strict, Tier
+from claimbench.spec.settings import RESERVED
 
 
 class Resources(Strict):
@@ -60,6 +61,11 @@ class Block(Strict):
             for axis, levels in value.items():
                 if isinstance(levels, list) and not levels:
                     raise ValueError(f"axis {axis!r} has no value; give at least one")
+                for text in (axis, *(levels if isinstance(levels, list) else [levels])):
+                    if isinstance(text, str) and any(sign in text for sign in RESERVED):
+                        raise ValueError(
+                            f"axis {axis!r} has {text!r}; allowed: text without comma, equals sign and line break"
+                        )
             return {axis: levels if isinstance(levels, list) else [levels] for axis, levels in value.items()}
         return value
 
@@ -103,6 +109,9 @@ class ExperimentSpec(Strict):
     floor: Floor | None = Field(None, description="control that no other method may fall below")
     ceiling: Floor | None = Field(None, description="control that no other method may exceed")
     tiers: dict[Tier, TierBlock] = Field(min_length=1, description="what each tier runs")
+    published: list[str] = Field(
+        [], description="experiments whose published numbers `run.published` gives; left out, its own"
+    )
     note: str = Field("", description="a remark below the table")
 
     @field_validator("metric")
@@ -141,6 +150,7 @@ class PaperSpec(Strict):
     theme: str = Field("", description="subject, for the report")
     summary: str = Field("", description="what the paper says, in a few sentences")
     hyper: dict[str, Any] = Field({}, description="hyper-parameters and their defaults")
+    sabotages: dict[Name, str] = Field({}, description="values of `run.h.sabotage`, each with what it does")
     resources: dict[str, Any] = Field({}, description="what a job asks of the scheduler")
     experiments: dict[Name, ExperimentSpec] = Field(min_length=1, description="tables and figures")
     not_run: list[NotRun] = Field([], description="parts that are not rerun, and why")
@@ -151,7 +161,14 @@ class PaperSpec(Strict):
 
     @model_validator(mode="after")
     def _known_keys(self) -> PaperSpec:
+        printed = {*self.experiments, *filter(None, (part.experiment for part in self.not_run))}
         for name, experiment in self.experiments.items():
+            for other in experiment.published:
+                if other not in printed:
+                    raise ValueError(
+                        f"experiments.{name}.published names {other!r}, which is no experiment "
+                        f"({nearest(other, printed)})"
+                    )
             known = set(self.hyper) | set(experiment.hyper)
             for tier, block in experiment.tiers.items():
                 for where, hyper in [(f"tiers.{tier}", block.hyper)] + [

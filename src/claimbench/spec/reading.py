@@ -102,7 +102,7 @@ def _sentence(error: ValidationError, model: type[BaseModel], file: Path | str) 
     message = str(first["msg"]).removeprefix("Value error, ")
     if not location:  # a check of the whole file, whose message names the key
         return f"{file}: {message}"
-    message = message[:1].lower() + message[1:]
+    message = "it must be a mapping" if first["type"] == "model_type" else message[:1].lower() + message[1:]
     return f"{file}: {key} is {_short(first['input'])}; {message}"
 
 

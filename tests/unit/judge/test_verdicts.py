@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from claimbench.errors import UserError
 from claimbench.judge.verdicts import MULTIPLIERS, judge, judge_margins
 from claimbench.records.columns import TABLES
-from claimbench.spec.claims import Claim, load_claims
+from claimbench.spec.claims import load_claims, make_claim
 from claimbench.spec.words import VERDICTS
 
 EXPERIMENTS = {"e": {"scale": 1.0, "digits": 2}}
@@ -45,15 +45,21 @@ def frame(cells: dict[tuple[str, str, str], Any], status: str = "done") -> pd.Da
     return pd.DataFrame(rows)
 
 
+def claim(**content: Any) -> Any:
+    stated = {"id": "C", "text": "t", "experiment": "e", "metric": "test/x", "margin_reason": "r", **content}
+    if content["kind"] == "none":
+        stated = {"id": "C", "text": "t", **content}
+    return make_claim(stated, "claims.yaml: claim")
+
+
 def verdict(
-    claim: dict[str, Any],
+    content: dict[str, Any],
     data: pd.DataFrame,
     published: pd.DataFrame = NO_PUBLISHED,
     evidence: str = "full",
     **given: Any,
 ) -> dict[str, Any]:
-    made = Claim(**{"id": "C", "text": "t", "experiment": "e", "metric": "test/x", "margin_reason": "r", **claim})
-    (row,) = judge([made], data, published, "laptop", {"laptop": evidence}, EXPERIMENTS, **given)
+    (row,) = judge([claim(**content)], data, published, "laptop", {"laptop": evidence}, EXPERIMENTS, **given)
     assert {"paper", *row} == {name for name, _ in TABLES["verdicts"]}
     assert row["verdict"] in VERDICTS
     return row
@@ -169,8 +175,9 @@ def test_ratio(a: list[float], want: str) -> None:
 )
 def test_trend(slope: float, expect: Any, want: str) -> None:
     cells = {("a", "d", f"L={i}"): [slope * i + 0.01 * s * i for s in (-1, 0, 1)] for i in (1, 2, 3)}
+    margin = {"margin": 0.1} if expect == "constant" else {}
     row = verdict(
-        {"kind": "trend", "select": {"method": "a"}, "x": "setting.L", "expect": expect, "margin": 0.1}, frame(cells)
+        {"kind": "trend", "select": {"method": "a"}, "x": "setting.L", "expect": expect, **margin}, frame(cells)
     )
     assert row["verdict"] == want
 
@@ -219,19 +226,7 @@ def test_missing_cells_are_not_run_with_the_reason() -> None:
 
 def test_holm_is_over_the_paper() -> None:
     data = frame({("a", "d", ""): [1.3, 1.5, 1.4], ("b", "d", ""): [1.0, 1.05, 1.12]})
-    claims = [
-        Claim(
-            id=f"C{i}",
-            text="t",
-            experiment="e",
-            metric="test/x",
-            kind="better",
-            a={"method": "a"},
-            b={"method": "b"},
-            margin=0.0,
-        )
-        for i in range(8)
-    ]
+    claims = [claim(**{**BETTER, "id": f"C{i}"}) for i in range(8)]
     one = judge(claims[:1], data, NO_PUBLISHED, "laptop", {"laptop": "full"}, EXPERIMENTS)
     many = judge(claims, data, NO_PUBLISHED, "laptop", {"laptop": "full"}, EXPERIMENTS)
     assert one[0]["verdict"] == "reproduced"
@@ -241,16 +236,6 @@ def test_holm_is_over_the_paper() -> None:
 
 def test_margins_are_judged_at_all_multipliers() -> None:
     data = frame({("a", "d", ""): [3.0, 3.1, 2.9], ("b", "d", ""): [1.0, 1.0, 1.0]})
-    claim = Claim(
-        id="C",
-        text="t",
-        experiment="e",
-        metric="test/x",
-        kind="better",
-        a={"method": "a"},
-        b={"method": "b"},
-        margin=1.0,
-    )
     given = {
         "frame": data,
         "published": NO_PUBLISHED,
@@ -258,7 +243,7 @@ def test_margins_are_judged_at_all_multipliers() -> None:
         "tier_evidence": {"laptop": "full"},
         "experiments": EXPERIMENTS,
     }
-    rows = judge_margins([claim], **given)
+    rows = judge_margins([claim(**{**BETTER, "margin": 1.0})], **given)
     assert [row["multiplier"] for row in rows] == list(MULTIPLIERS)
     assert rows[0]["verdict"] == "reproduced"
     assert rows[-1]["verdict"] == "contradicted"
@@ -281,7 +266,11 @@ def test_a_verdict_never_improves_when_the_data_get_worse(a: list[float], b: lis
     [
         ({"kindd": "better"}, "'kind'"),
         ({"kind": "bettr"}, "'better'"),
-        ({"a": None}, "'a'"),
+        ({"a": None}, "a is None; it must be a mapping"),
+        ({"factor": 2.0}, "claim C of kind better: unknown key 'factor'"),
+        ({"pair_by": "moon"}, "claim C of kind better: pair_by is 'moon'; input should be 'seed'"),
+        ({"kind": "exact", "target": 1}, "claim C of kind exact: unknown key 'a'"),
+        ({"experiment": ""}, "claim C of kind better: experiment is ''"),
         ({"margin": "wide"}, "margin"),
     ],
 )

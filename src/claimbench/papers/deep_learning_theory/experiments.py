@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +12,11 @@ if TYPE_CHECKING:
 
 Artifact = dict[str, Any]
 Array = np.ndarray[Any, Any]
-PUBLISHED = Path(__file__).with_name("published.csv")
 
 
-def printed(experiment: str, method: str, metric: str) -> float | None:
-    """A number of published.csv."""
-    with open(PUBLISHED, newline="") as file:
-        for row in csv.DictReader(file):
-            if (row["experiment"], row["method"], row["metric"]) == (experiment, method, metric):
-                return float(row["value"])
-    return None
+def printed(run: Run, method: str, metric: str) -> float | None:
+    """The number that the book prints for a method in this experiment, None where there is none."""
+    return next((row["value"] for row in run.published(metric, method)), None)
 
 
 def holm_p(z: Array) -> float:
@@ -71,18 +64,18 @@ def score_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, flo
     metrics, errors = {}, []
     for name in ("C_b", "C_W", "K_star", "a1", "b1"):
         metrics[f"test/{name}"] = value = float(artifact[name])
-        reference = printed("criticality", run.method, f"test/{name}")
+        reference = printed(run, run.method, f"test/{name}")
         if reference is not None:
             errors.append(abs(value - reference) / (abs(reference) or 1.0))
     metrics["test/relative_error"] = max(errors)
     if "second" in artifact:
-        footnote = printed("criticality", run.method, "test/second_fixed_point")
+        footnote = printed(run, run.method, "test/second_fixed_point")
         assert footnote is not None
         metrics["test/second_fixed_point"] = artifact["second"]
         metrics["test/second_error"] = abs(artifact["second"] / footnote - 1)
     if run.method == "swish":
         K, C_W = artifact["K_star"], artifact["C_W"]
-        implemented = printed("criticality", "swish", "test/implemented_C_b")
+        implemented = printed(run, "swish", "test/implemented_C_b")
         assert implemented is not None
         metrics["test/implemented_residual"] = abs(implemented + C_W * averages(_activation(run), K).s2 - K) / K
     return metrics
@@ -479,7 +472,7 @@ def score_information(run: Run, artifact: Artifact, data: None) -> dict[str, flo
     ratios = [
         abs(information.best_ratio(outputs, vertex_slope(ACTIVATIONS[name])) / value - 1)
         for name, outputs in (("relu", 2), ("relu", 10), ("tanh", 2), ("tanh", 10))
-        if (value := printed("information", name, f"test/best_ratio_{outputs}")) is not None
+        if (value := printed(run, name, f"test/best_ratio_{outputs}")) is not None
     ]
     return {
         "test/cubic_error": max(cubic),

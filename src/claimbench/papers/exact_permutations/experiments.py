@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from claimbench.run import Run
 
 Array = np.ndarray[Any, Any]
-PUBLISHED = Path(__file__).with_name("published.csv")
 
 
 def predicted_kernel(run: Run) -> str:
@@ -209,9 +206,10 @@ def score_ensemble(run: Run, artifact: dict[str, Any], data: None) -> dict[str, 
     metrics["test/N90_predicted"] = predicted
     if math.isfinite(first):
         metrics |= {"test/N90": first, "test/N90_over_predicted": first / predicted}
-        if k in published_n90():
-            metrics["test/N90_over_published"] = first / published_n90()[k]
-        bound = published_bound().get(k)
+        official = published_n90(run).get(k)
+        if official is not None:
+            metrics["test/N90_over_published"] = first / official
+        bound = published_bound(run).get(k)
         if bound is not None:
             metrics["test/bound_over_N90"] = bound / first
     metrics |= {
@@ -342,7 +340,7 @@ def score_which_kernel(run: Run, artifact: dict[str, Any], data: None) -> dict[s
     """
     from scipy import stats
 
-    published = published_n90()
+    published = published_n90(run)
     values = np.array([published[int(k)] for k in artifact["k"]])
     log_ratio = np.log(values / artifact["predicted"])
     standard = (log_ratio - artifact["mean"]) / artifact["sd"]
@@ -357,20 +355,15 @@ def score_which_kernel(run: Run, artifact: dict[str, Any], data: None) -> dict[s
     }
 
 
-def published_n90() -> dict[int, float]:
+def published_n90(run: Run) -> dict[int, float]:
     """k -> published N90 (last line of the released result files)."""
-    return _published("test/N90", "official")
+    return _by_length(run, "test/N90", "official")
 
 
-def published_bound() -> dict[int, float]:
+def published_bound(run: Run) -> dict[int, float]:
     """k -> the paper's theoretical bound, read off Figure 1."""
-    return _published("test/bound", "theorem")
+    return _by_length(run, "test/bound", "theorem")
 
 
-def _published(metric: str, method: str) -> dict[int, float]:
-    with open(PUBLISHED, newline="", encoding="utf-8") as file:
-        return {
-            int(row["setting"].removeprefix("k=")): float(row["value"])
-            for row in csv.DictReader(file)
-            if row["metric"] == metric and row["method"] == method
-        }
+def _by_length(run: Run, metric: str, method: str) -> dict[int, float]:
+    return {int(row["setting"]["k"]): row["value"] for row in run.published(metric, method)}
