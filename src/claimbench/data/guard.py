@@ -105,4 +105,4 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
             continue
         closed = any((path + os.sep).startswith(folder) for folder in _folders)
         if closed or path in _files or path.endswith(tuple(_bundled)):
-            _raise(f"fit opened {value}, which is in the data folder or belongs to it; a fit works on the arrays that it is given")
+            _raise(f"fit opened {value}, which is in the data folder or a part of it; a fit works on what it is given")

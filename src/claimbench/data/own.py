@@ -45,7 +45,7 @@ def catalogues(folders: Mapping[str, Path], fingerprint: Callable[[str, str], st
         for name in datasets:
             other = brought.setdefault(name, path) if name not in DATASETS else "the shared datasets"
             if other != path:
-                raise UserError(f"{path}: DATASETS has {name!r}, as {other} has; allowed: a name of its own")
+                raise UserError(f"{path}: DATASETS has {name!r}, a name taken by {other}; allowed: a name of its own")
         protocols = {protocol.name: protocol for protocol in _protocols(module, path, fingerprint)}
         found[slug] = Catalogue({**DATASETS, **datasets}, {**PROTOCOLS, **protocols})
     return found
@@ -116,6 +116,8 @@ def _protocols(module: ModuleType, path: Path, fingerprint: Callable[[str, str],
             raise UserError(f"{where} is no dataclass; allowed: @dataclass(frozen=True, kw_only=True)")
         for field in dataclasses.fields(protocol):
             if "ok" not in field.metadata:
-                raise UserError(f"{where}: {field.name} has no limits; allowed: one of count, fraction, word, parameter")
+                raise UserError(
+                    f"{where}: {field.name} has no limits; allowed: one of count, fraction, word, parameter"
+                )
         protocol.version = fingerprint(protocol.__module__, protocol.__name__)
     return protocols

@@ -289,7 +289,8 @@ def _open(dataset: str | Entry, split: AnySplit, index: int, root: Path) -> tupl
     folder, key = folder_of(entry, root), cut.key(index)
     if not _done(folder, {key: None}):
         raise UserError(
-            f"{folder}: {entry.name} is not prepared for split {key}; run `claimbench data fetch {entry.name}` or the workflow"
+            f"{folder}: {entry.name} is not prepared for split {key}; "
+            f"run `claimbench data fetch {entry.name}` or the workflow"
         )
     return entry, cut, folder, {**_info(folder), "split": cut.parameters, "index": index}
 

@@ -27,8 +27,8 @@ class AsGiven(Split):
     For what is judged on all that there is: a search in a table of measured architectures, rankings for judged queries,
     the fit of one picture.
 
-    Fit gets what is known whole and the arrays named by ``shown``; with ``queries: visible`` also ``test_x``, the inputs of
-    all samples. Score also gets ``test_x`` and, as ``test_<name>``, the arrays named by ``hidden``.
+    Fit gets what is known whole and the arrays named by ``shown``; with ``queries: visible`` also ``test_x``, the
+    inputs of all samples. Score also gets ``test_x`` and, as ``test_<name>``, the arrays named by ``hidden``.
     """
 
     name = "as-given"
