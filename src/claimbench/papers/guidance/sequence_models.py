@@ -24,6 +24,7 @@ Tokens = Int[Tensor, "n length"]
 #: padding of parity strings
 PARITY_PADDING = 2
 
+
 class RecurrentNetwork(nn.Module):
     """Stacked tanh layers with a linear output at every place (copy-paste, language modelling).
 
