@@ -18,7 +18,7 @@ from claimbench.nn.transformer import PatchTransformer, outputs_of
 
 Images = Float[Tensor, "n channels height width"]
 #: logits, and the features of every layer
-Output = tuple[Float[Tensor, "n classes"], list[Float[Tensor, "n *shape"]]]
+Output = tuple[Float[Tensor, "n classes"], list[Float[Tensor, "n ..."]]]
 
 #: blocks in each of four stages, and whether blocks are bottlenecks
 LAYOUTS = {"18": ((2, 2, 2, 2), False), "50": ((3, 4, 6, 3), True)}

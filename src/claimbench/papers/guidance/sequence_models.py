@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from claimbench.nn.transformer import Attention, Block, FeedForward, outputs_of, sinusoids
 
 #: logits, and features (n, length, width)
-Output = tuple[Float[Tensor, "n *outputs"], list[Float[Tensor, "n _ _"]]]
+Output = tuple[Float[Tensor, "n ..."], list[Float[Tensor, "n _ _"]]]
 Tokens = Int[Tensor, "n length"]
 
 #: padding of parity strings
