@@ -27,7 +27,7 @@ from claimbench.tracking import importing, live
 from tests.conftest import EXPERIMENTS, PaperFolder
 from tests.server.conftest import Server, wait
 from tests.server.synthetic import finished
-from tests.unit.test_tracking import finish
+from tests.unit.tracking.test_importing import finish
 from tests.workflow.test_pipeline import command, environment
 
 pytestmark = [
