@@ -18,8 +18,8 @@ from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan, make_plan
 from claimbench.records import costs
 from claimbench.records.costs import forecast_s, read_costs
+from claimbench.records.untracked import forget_failures
 from claimbench.spec.config import load_config
-from claimbench.tracking.importing import forget_failures
 
 
 class Workflow:

@@ -7,8 +7,8 @@ from collections import Counter
 
 from claimbench import files
 from claimbench.plan.plan import Plan
+from claimbench.records.untracked import failures
 from claimbench.spec.words import FAILURES, VERDICTS
-from claimbench.tracking.importing import failures
 
 
 def check(plan: Plan) -> int:
@@ -42,6 +42,6 @@ def check(plan: Plan) -> int:
             f"{len(failed)} runs failed; the tables show the holes. `claimbench retry` forgets them.", file=sys.stderr
         )
     untracked = failures(plan)
-    for reason in untracked:
+    for reason in dict.fromkeys(untracked.values()):
         print(reason, file=sys.stderr)
     return 1 if failed or untracked else 0

@@ -51,7 +51,7 @@ class Writer(Protocol):
 
 
 def once(found: Iterable[tuple[str, str, str, str]]) -> tuple[Known, list[str]]:
-    """Of rows (run key, run id, status, content): one run a key, a finished one if there is any, and the others' ids."""
+    """Of rows (run key, run id, status, content): one run a key, finished if there is such, and the others' ids."""
     known: Known = {}
     twice: list[str] = []
     for key, run_id, status, content in found:

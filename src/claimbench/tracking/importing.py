@@ -17,6 +17,7 @@ from typing import Any
 from claimbench import files
 from claimbench.errors import UserError
 from claimbench.plan.plan import Plan
+from claimbench.records import untracked
 from claimbench.spec.config import Config
 from claimbench.spec.reading import without_passwords
 from claimbench.spec.words import VERDICTS
@@ -113,7 +114,8 @@ def _read(folder: Path) -> dict[str, list[dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     return {
-        name: pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("runs", "metrics", "curves", "verdicts")
+        name: pq.read_table(folder / f"{name}.parquet").to_pylist()
+        for name in ("runs", "metrics", "curves", "verdicts")
     }
 
 
@@ -182,7 +184,9 @@ def _results(plan: Plan, paper: str, verdicts: list[dict[str, Any]], have: Known
     """One run a paper and tier for what stands above the single runs: verdict counts, and as artifacts the regenerated
     tables, the figures and the verdicts. Empty when it is there as it is now."""
     folder, tier = plan.tier_dir / "papers" / paper, plan.config.tier
-    shown = {kind: sorted(path for path in (folder / kind).glob("*") if path.is_file()) for kind in ("tables", "figures")}
+    shown = {
+        kind: sorted(path for path in (folder / kind).glob("*") if path.is_file()) for kind in ("tables", "figures")
+    }
     shown[""] = [folder / "verdicts.parquet"]
     contents = [(path.name, files.digest(path.read_bytes().hex())) for paths in shown.values() for path in paths]
     content = files.digest([verdicts, contents])
@@ -217,34 +221,13 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-# ---- a step of the workflow ------------------------------------------------------------------------------------------
-
-
-def _marker(plan: Plan, paper: str) -> Path:
-    return plan.tier_dir / "papers" / paper / "tracked.json"
-
-
 def step(plan: Plan) -> str:
-    """As :func:`track`, but a store that cannot be used stops nothing: it is written down beside the tables, and
-    :func:`failures` tells it at the end."""
+    """As :func:`track`, but a store that cannot be used stops nothing: it is noted, and told at the end."""
     failure = None
     try:
         said = track(plan) if plan.config.tracking.enabled else "tracking is not enabled"
     except UserError as error:
         said = failure = str(error)
     for paper in plan.papers:
-        files.write_json(_marker(plan, paper), {"failure": failure})
+        untracked.note(plan, paper, failure)
     return said
-
-
-def failures(plan: Plan) -> list[str]:
-    """Why papers of the tier could not be imported, each reason once."""
-    found = (files.read_json(_marker(plan, paper)) or {} for paper in plan.papers)
-    return list(dict.fromkeys(one["failure"] for one in found if one.get("failure")))
-
-
-def forget_failures(plan: Plan) -> None:
-    """Have what could not be imported tried again."""
-    for paper in plan.papers:
-        if (files.read_json(_marker(plan, paper)) or {}).get("failure"):
-            _marker(plan, paper).unlink(missing_ok=True)

@@ -86,7 +86,8 @@ class RowWriter:
                 connection.execute(experiments.insert(), {**row, "creation_time": now, "last_update_time": now})
                 found = connection.execute(experiments.select().where(own)).one()
                 rows = [{"key": k, "value": v, "experiment_id": found.experiment_id} for k, v in tags.items()]
-                connection.execute(self._tables["experiment_tags"].insert(), rows)
+                if rows:
+                    connection.execute(self._tables["experiment_tags"].insert(), rows)
         if found is None:  # only MLflow knows where its artifacts go
             return ClientWriter(self._uri).experiment(name, tags, None)
         if found.lifecycle_stage != "active":
@@ -176,13 +177,16 @@ def _run_rows(rows: dict[str, list[dict[str, Any]]], experiment: int, run_id: st
         (name, 0.0 if math.isnan(value) else max(-_LARGEST, min(float(value), _LARGEST)), step, math.isnan(value))
         for name, value, step in one.metrics
     )
-    latest: dict[str, tuple[int, float, bool]] = {}
-    for name, value, step, is_nan in points:
-        if name not in latest or (step, value) > latest[name][:2]:
-            latest[name] = (step, value, is_nan)
-    shared = {"timestamp": one.start_ms, "run_uuid": run_id}
-    rows["metrics"] += [{"key": k, "value": v, "step": s, "is_nan": n, **shared} for k, v, s, n in points]
-    rows["latest_metrics"] += [{"key": k, "value": v, "step": s, "is_nan": n, **shared} for k, (s, v, n) in latest.items()]
+    latest: dict[str, tuple[str, float, int, bool]] = {}
+    for point in points:
+        name, value, step, _ = point
+        if name not in latest or (step, value) > (latest[name][2], latest[name][1]):
+            latest[name] = point
+    for table, which in (("metrics", points), ("latest_metrics", latest.values())):
+        rows[table] += [
+            {"key": name, "value": value, "timestamp": one.start_ms, "step": step, "is_nan": is_nan, "run_uuid": run_id}
+            for name, value, step, is_nan in which
+        ]
 
 
 def _dataset_rows(
