@@ -108,6 +108,8 @@ def _must_answer(uri: str) -> None:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_S, context=tls_context(uri)).close()
     except urllib.error.HTTPError:
         return
+    except urllib.error.URLError as error:
+        raise ConnectionError(error.reason) from error
 
 
 def _read(folder: Path) -> dict[str, list[dict[str, Any]]]:
