@@ -136,6 +136,19 @@ def score_benchmark(run: Run, artifact: Artifact, data: Data) -> dict[str, float
     return _metrics(artifact["p"], data)
 
 
+# ---- members of the ensemble -----------------------------------------------------------------------------------------
+
+
+def fit_ensembling(run: Run, data: Data) -> Artifact:
+    """The benchmark's predictions with as many members."""
+    return {"p": run.inputs["same"]["p"]}
+
+
+def score_ensembling(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """The metrics of Table 1."""
+    return _metrics(artifact["p"], data)
+
+
 # ---- time ------------------------------------------------------------------------------------------------------------
 
 
