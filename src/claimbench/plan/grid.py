@@ -10,7 +10,7 @@ from typing import Any
 from claimbench.errors import UserError, nearest
 from claimbench.files import canonical_json
 from claimbench.plan.cells import Cell, setting_string
-from claimbench.plan.fingerprints import Code
+from claimbench.plan.fingerprints import EVERY_RUN, Code
 from claimbench.plan.layers import PACKAGE_HYPER, Layer, merged, overridden
 from claimbench.spec.config import Config
 from claimbench.spec.folders import identifier
@@ -103,7 +103,7 @@ def _code(code: Code, module: str, kinds: tuple[str, ...], experiment: str, meth
             f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, "
             f"which {experiment} of paper.yaml (method {method}) needs"
         )
-    return code.fingerprint(entries)
+    return code.fingerprint([*entries, *EVERY_RUN])
 
 
 def _data(dataset: str, split: dict[str, Any], split_key: str, experiment: str, folder: Path) -> str:

@@ -8,19 +8,20 @@ import sys
 
 import pytest
 
-from claimbench.data import loaders, registry
+from claimbench.data import entries, registry
 from claimbench.errors import UserError
 
 
 @pytest.mark.parametrize("entry", registry.DATASETS.values(), ids=lambda entry: entry.name)
-def test_an_entry_is_complete(entry: registry.Entry) -> None:
+def test_an_entry_is_complete(entry: entries.Entry) -> None:
     assert entry.title
     assert entry.licence
     assert entry.citation
     assert entry.expect
-    assert entry.loader in loaders.LOADERS
+    assert callable(entry.loader)
+    assert entry.samples or entry.whole
     assert bool(entry.files) == bool(entry.sources)
-    assert bool(entry.url) == (bool(entry.files) or entry.kind == "folder")
+    assert bool(entry.url) == (bool(entry.files) or entry.in_place)
     order = ["bundled", "mirror", "pypi", "url"]
     kinds = [order.index(source.kind) for source in entry.sources]
     assert kinds == sorted(kinds)
@@ -88,7 +89,7 @@ def test_hidden_queries_are_the_default_and_no_part_of_a_key() -> None:
         ({"protocol": "labelled-nodes", "shares": [10, 50]}, ["shares is [10, 50]", "fractions"]),
         ({"protocol": "labelled-nodes", "shares": []}, ["shares is []"]),
         ({"protocol": "labelled-nodes", "shares": 0.1}, ["shares is 0.1"]),
-        ({"protocol": "binary-subsets"}, ["needs a table", "cora-ml is of the kind graph"]),
+        ({"protocol": "binary-subsets"}, ["needs independent samples", "cora-ml is of the kind graph"]),
         ({}, ["no protocol", "kfold"]),
         ({"protocol": "kfolds"}, ["'kfolds'", "did you mean 'kfold'"]),
         ({"protocol": "kfold", "fold": 5}, ["'fold'", "did you mean 'folds'"]),
