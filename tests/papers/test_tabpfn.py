@@ -25,9 +25,9 @@ from torch import nn
 
 from claimbench.data import Data
 from claimbench.errors import Skipped, UserError
-from claimbench.nn import state
 from claimbench.execute import preparation, runner
 from claimbench.judge.paper import judge_paper
+from claimbench.nn import state
 from claimbench.papers.tabpfn import (
     baselines,
     checkpoints,

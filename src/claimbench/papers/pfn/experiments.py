@@ -64,7 +64,7 @@ def score_fixed_gp(run: Run, artifact: Artifact, data: None) -> dict[str, float]
 
 
 def _tests(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
-    """Datasets that all methods of a seed are judged on, not standardised; NUTS has the time for the first ones only."""
+    """Datasets that all methods of a seed are judged on, not standardised; for NUTS the first ``first`` ones only."""
     from claimbench.papers.pfn import gaussian_process as gp
 
     x, y = gp.mixture(run.h.tested, run.h.points, run.torch_generator("test", "cpu"))

@@ -166,7 +166,7 @@ def maxima(x: torch.Tensor, y: torch.Tensor, steps: int = 100) -> torch.Tensor:
 
 
 def _local(logs: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """:func:`log_posterior` (...) at ``logs`` (..., 2), its gradient (..., 2) and its second derivatives (..., 2, 2)."""
+    """:func:`log_posterior` (...) at ``logs`` (..., 2), its gradient (..., 2) and second derivatives (..., 2, 2)."""
     at = logs.detach().requires_grad_()
     value = log_posterior(at, x, y)
     (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)

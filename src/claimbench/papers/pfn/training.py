@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from claimbench.nn.prior_fitted import PriorFittedTransformer, labelled_size, schedule
 from claimbench import seeding
 from claimbench.nn import state
+from claimbench.nn.prior_fitted import PriorFittedTransformer, labelled_size, schedule
 from claimbench.nn.riemann import Riemann, equal_mass_borders
 from claimbench.papers.pfn import bayesian_networks, tabular_priors
 from claimbench.papers.pfn import gaussian_process as gp

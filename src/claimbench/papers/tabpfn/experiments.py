@@ -179,7 +179,7 @@ def fit_time__interleaved(run: Run, data: Data) -> Artifact:
 
 
 def fit_time(run: Run, data: Data) -> Artifact:
-    """What the interleaved run measured and predicted: for ``search``, or for TabPFN with the members of the setting."""
+    """What the interleaved run measured and predicted, of the search or of TabPFN with ``members``."""
     timed = run.inputs["timed"]
     name = "search" if run.method == "search" else str(run.setting["members"])
     return {"seconds": timed["seconds"], "tried": timed["tried"], f"p/{name}": timed[f"p/{name}"]}
@@ -216,8 +216,8 @@ def score_structure(run: Run, artifact: Artifact, data: None) -> dict[str, float
 
 
 def fit_many_robustness(runs: Sequence[Run], datas: Sequence[Data]) -> list[Artifact]:
-    """Predictions with shuffled copies of all columns added, ``p``, and without them, ``plain``; the latter are the same
-    for all numbers of copies."""
+    """Predictions with shuffled copies of all columns added, ``p``, and without them, ``plain``, which all numbers of
+    copies share."""
     return _by_seed(runs, datas, _with_copies)
 
 
