@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     command("figures", _figures, "redraw a paper's figures", paper)
     command("summary", _summary, "the tables of all papers in one file each")
     command("report", _report, "write the HTML report")
-    command("track", _track, "import finished runs into MLflow")
+    command("track", _track, "import a paper's finished runs into MLflow", paper)
     command("ui", _ui, "open the MLflow UI", ("--port", {"type": int, "default": 5000}))
     command("check", _check, "print the scoreboard; exit code 1 when a run failed")
     command("retry", _retry, "forget failed and skipped runs, so that the next run tries them again")
@@ -296,13 +296,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _track(options: argparse.Namespace) -> int:
-    config = _config(options)
-    if not config.tracking.enabled:
-        return 0
-    from claimbench.tracking.importing import track
+    from claimbench.tracking import importing
 
-    plan = _make_plan(options)
-    print(track(plan))
+    plan = _of_paper(options)
+    print(importing.step(plan) if options.to else importing.track(plan))
     return 0
 
 
