@@ -15,46 +15,61 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class SparseMatrix:
-    """A constant sparse matrix with its transpose, as torch CSR on ``device``."""
+    """A constant sparse matrix with its transpose, ready for products with dense matrices on ``device``.
+
+    Args:
+        matrix: (rows, columns); stored as float32.
+        device: where the dense factors live.
+    """
 
     def __init__(self, matrix: scipy.sparse.spmatrix, device: torch.device | str = "cpu") -> None:
         self.shape: tuple[int, int] = matrix.shape
         self.host = matrix.tocsr().astype(np.float32)
         self.device = torch.device(device)
-        self.forward = _torch_csr(self.host, self.device)
-        self.backward = _torch_csr(self.host.T.tocsr(), self.device)
+        self.forward = _product(self.host, self.device)
+        self.backward = _product(self.host.T.tocsr(), self.device)
 
-    def rows(self, rows: Tensor) -> SparseMatrix:
+    def rows(self, rows: Int[Tensor, " kept"]) -> SparseMatrix:
         """The rows ``rows`` as a matrix."""
         return SparseMatrix(self.host[rows.cpu().numpy()], self.device)
 
-    def __matmul__(self, dense: Tensor) -> Tensor:
+    def __matmul__(self, dense: Float[Tensor, "columns width"]) -> Float[Tensor, "rows width"]:
+        """The product; differentiable in ``dense``."""
         product: Tensor = _SparseProduct.apply(self, dense)
         return product
 
 
-def _torch_csr(matrix: scipy.sparse.csr_matrix, device: torch.device) -> Tensor:
+def _product(matrix: scipy.sparse.csr_matrix, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """``dense -> matrix @ dense``, without gradients.
+
+    On a CPU the rows of ``dense`` are summed as an embedding bag sums them: 2 to 4 times as fast as torch's CSR product.
+    """
     matrix.sort_indices()
+    starts, columns, values = (
+        torch.from_numpy(array).to(device)
+        for array in (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data)
+    )
+    if device.type == "cpu":
+        return lambda dense: functional.embedding_bag(
+            columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
+        )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr.astype(np.int64)),
-            torch.from_numpy(matrix.indices.astype(np.int64)),
-            torch.from_numpy(matrix.data),
-            matrix.shape,
-            device=device,
-            check_invariants=True,
-        )
+        csr = torch.sparse_csr_tensor(starts, columns, values, matrix.shape, check_invariants=True)
+    return lambda dense: csr @ dense
 
 
 class _SparseProduct(torch.autograd.Function):
@@ -63,11 +78,12 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: SparseMatrix, dense: Tensor) -> Tensor:
         ctx.matrix = matrix
-        return matrix.forward @ dense
+        return matrix.forward(dense)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
-        return None, ctx.matrix.backward @ gradient.contiguous()
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        (gradient,) = gradients
+        return None, ctx.matrix.backward(gradient)
 
 
 class SparseFeatures:
@@ -87,7 +103,7 @@ class SparseFeatures:
         return product if self.dense is None else torch.cat([product, self.dense @ weight])
 
     def to_dense(self) -> Tensor:
-        top = self.sparse.forward.to_dense()
+        top = torch.from_numpy(self.sparse.host.toarray()).to(self.sparse.device)
         return top if self.dense is None else torch.cat([top, self.dense])
 
 
@@ -140,9 +156,8 @@ class Graph:
         """``D^-1/2 (A + I) D^-1/2`` (nodes, nodes); a node's own loop is replaced, not doubled."""
         if self._whole is not None and self.receivers is not None:
             return self._whole.gcn.rows(self.receivers)
-        loops = self._adjacency.tolil()
-        loops.setdiag(1.0)
-        adjacency = loops.tocsr()
+        own = scipy.sparse.diags(1.0 - self._adjacency.diagonal())
+        adjacency = (self._adjacency + own).tocsr().astype(np.float32)
         inverse_root = scipy.sparse.diags((1.0 / np.sqrt(np.asarray(adjacency.sum(axis=1)).ravel())).astype(np.float32))
         return SparseMatrix(inverse_root @ adjacency @ inverse_root, self.device)
 
@@ -265,7 +280,7 @@ class GAT(nn.Module):
     def propagate(self, h: Tensor, graph: Graph) -> Tensor:
         source, target = graph.looped
         heads = h.view(-1, self.heads, self.head_features)
-        score = nn.functional.leaky_relu(
+        score = functional.leaky_relu(
             (heads * self.attend_source).sum(-1)[source] + (heads * self.attend_target).sum(-1)[target], 0.2
         )
         index = target[:, None].expand_as(score)
