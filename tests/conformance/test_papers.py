@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from claimbench.claim_schema import load_claims
-from claimbench.collect import read_published
-from claimbench.new_paper import new_paper
-from claimbench.plan import Cell, Plan, make_plan, setting_string
-from claimbench.schema import CHECKED, TIERS
-from claimbench.spec import PAPERS_DIR, Config, find_papers, load_paper
-from claimbench.steps import fit_and_score
+from claimbench.commands.new_paper import new_paper
+from claimbench.execute.local import fit_and_score
+from claimbench.plan.cells import Cell, setting_string
+from claimbench.plan.plan import Plan, make_plan
+from claimbench.records.published import read_published
+from claimbench.spec.claims import load_claims
+from claimbench.spec.config import Config
+from claimbench.spec.folders import PAPERS_DIR, find_papers, load_paper
+from claimbench.spec.words import CHECKED, TIERS
 
 TEMPLATE = "template-paper"
 SLUGS = [*find_papers(Config()), TEMPLATE]

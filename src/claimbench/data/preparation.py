@@ -19,7 +19,7 @@ import numpy as np
 from claimbench.data import fetch, folders, guard, loaders, splits
 from claimbench.data.registry import Entry, complete_split, get, given_mirror, split_key
 from claimbench.errors import UserError
-from claimbench.store import read_json, replacing, write_json
+from claimbench.files import read_json, replacing, write_json
 
 _INPUTS = ("x", "categorical")
 """Arrays of independent samples that fit may see; ``x`` is cut by rows."""
