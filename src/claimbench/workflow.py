@@ -57,8 +57,15 @@ class Workflow:
         started = psutil.Process().create_time()
         log = self.tier / "progress.log"
         if log.is_file() and log.stat().st_mtime > started:
+            own = os.times()
             files.write_json(
-                self.tier / "timing.json", {"started": started, "wall_s": time.time() - started, "cores": cores or 1}
+                self.tier / "timing.json",
+                {
+                    "started": started,
+                    "wall_s": time.time() - started,
+                    "cores": cores or 1,
+                    "snakemake_cpu_s": own.user + own.system,
+                },
             )
 
     def job(self, wildcards: Any) -> Job:

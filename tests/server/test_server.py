@@ -216,7 +216,7 @@ def test_an_interrupted_run_goes_on_in_its_live_run(
     plan = slow_plan(paper, monkeypatch, server.uri)
     job = next(job for job in plan.jobs.values() if any(run.cell.method == "median" for run in job.runs))
     arguments = ["--config", str(paper.config_file(**plan.config.model_dump())), "fit", "--job", job.id]
-    code = f"from claimbench import cli, live\nlive.LONG_S = live.EVERY_S = 0.1\ncli.main({arguments!r})"
+    code = f"from claimbench.commands import main\nfrom claimbench.tracking import live\nlive.LONG_S = live.EVERY_S = 0.1\nmain.main({arguments!r})"
     first = subprocess.Popen([sys.executable, "-c", code], env=os.environ, cwd=paper.root)
     try:
         wait(lambda: any(run.data.metrics.get("progress", 0) > 5 for run in stored(server.uri)), 30, "live points")
@@ -379,7 +379,7 @@ def test_the_scan_finds_a_secret(tmp_path: Path) -> None:
 def test_name_and_password_from_the_environment_are_used_and_written_nowhere(
     paper: PaperFolder, gate: str, server: Server
 ) -> None:
-    experiments = "from claimbench import live\nlive.LONG_S, live.EVERY_S = 0.0, 0.1\n" + EXPERIMENTS.replace(
+    experiments = "from claimbench.tracking import live\nlive.LONG_S, live.EVERY_S = 0.0, 0.1\n" + EXPERIMENTS.replace(
         "    x = parts.sample(run)\n    run.curve(",
         "    import time\n    for step in range(20):\n        run.curve('progress', step, step)\n        time.sleep(0.05)\n"
         "    x = parts.sample(run)\n    run.curve(",

@@ -72,3 +72,40 @@ def overhead(plan: Plan) -> int:
     if pure > 0:
         print(f"overhead {timing['wall_s'] / pure:.3f}")
     return 0
+
+
+def budget(plan: Plan) -> int:
+    """Print what each paper of the tier took in its last run, by experiment; 1 when one is over the laptop budget."""
+    import pyarrow.parquet as pq
+
+    from claimbench.records import processes
+
+    timing, path = processes.last_run(plan.tier_dir), plan.tier_dir / "runs.parquet"
+    spent = processes.by_paper(plan.tier_dir)
+    if not timing or not path.is_file():
+        raise UserError(f"{plan.tier_dir}: no complete run of this tier from start to end yet")
+    runs: dict[tuple[str, str], float] = {}
+    for row in pq.read_table(path).to_pylist():
+        if row["started_utc"] and datetime.fromisoformat(row["started_utc"]).timestamp() >= timing["started"]:
+            cell = (row["paper"], row["experiment"])
+            runs[cell] = runs.get(cell, 0.0) + (row["cpu_s"] or 0.0)
+    over = []
+    print("CPU-seconds of the last run, by paper and experiment")
+    for paper in plan.papers:
+        total = sum(spent.get(paper, {}).values())
+        if not total:
+            print(f"{paper:40} {'not run':>8}")
+            continue
+        beyond = plan.config.tier == "laptop" and total > processes.BUDGET_CPU_S
+        print(f"{paper:40} {total:8.1f}" + (f"  over the {processes.BUDGET_CPU_S:g} of a paper" if beyond else ""))
+        over += [paper] if beyond else []
+        own = {experiment: seconds for (slug, experiment), seconds in runs.items() if slug == paper}
+        for experiment, seconds in sorted(own.items(), key=lambda item: -item[1]):
+            print(f"    {experiment:36} {seconds:8.1f}")
+        print(f"    {'imports, data, tables, figures':36} {total - sum(own.values()):8.1f}")
+    everything = sum(sum(steps.values()) for steps in spent.values()) + timing["snakemake_cpu_s"]
+    for step, seconds in sorted(spent.get("", {}).items()):
+        print(f"{step:40} {seconds:8.1f}")
+    share = 100 * timing["snakemake_cpu_s"] / everything
+    print(f"{'snakemake itself':40} {timing['snakemake_cpu_s']:8.1f}  {share:.1f} % of {everything:.1f}")
+    return 1 if over else 0

@@ -13,6 +13,7 @@ from claimbench.errors import ClaimBenchError, UserError
 
 if TYPE_CHECKING:
     from claimbench.plan.plan import Plan
+    from claimbench.spec.config import Config
 
 
 #: commands that the workflow's rules call
@@ -37,6 +38,19 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        if getattr(options, "to", None) is not None:
+            _note(options)
+
+
+def _note(options: argparse.Namespace) -> None:
+    """What this step of the workflow cost, into the tier's folder."""
+    from claimbench.records.processes import note
+
+    tier_dir = next((folder for folder in options.to.parents if (folder / "config.json").is_file()), None)
+    if tier_dir is not None:
+        job = getattr(options, "job", "").split(".", 1)[0]
+        note(tier_dir, options.step, getattr(options, "paper", None) or job)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,11 +69,17 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(flag, **settings)
         if name in _STEPS:
             sub.add_argument("--to", type=Path, help="a file of the tier's folder, whose configuration is then used")
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, step=name)
 
     job = ("--job", {"required": True, "help": "job id, as `claimbench plan` prints it"})
     paper = ("--paper", {"required": True, "help": "slug of the paper"})
-    command("plan", _plan, "print the jobs of the tier and what they will cost", ("--json", {"action": "store_true"}))
+    command(
+        "plan",
+        _plan,
+        "check the papers' files; print the jobs of the tier and what they will cost",
+        ("papers", {"nargs": "*", "metavar": "PAPER", "help": "only these (default: those of the configuration)"}),
+        ("--json", {"action": "store_true"}),
+    )
     command("prepare", _prepare, "fetch and prepare a dataset", ("--dataset", {"required": True}))
     command("fit", _fit, "train the runs of a job", job)
     command("score", _score, "score the runs of a job", job)
@@ -91,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         _doctor,
         "check this machine",
         ("--overhead", {"action": "store_true", "help": "pipeline against pure compute"}),
+        ("--budget", {"action": "store_true", "help": "CPU-seconds of the last run by paper and experiment"}),
     )
     command(
         "data",
@@ -141,27 +162,35 @@ def _make_plan(options: argparse.Namespace, only: str | None = None) -> Plan:
 
 
 def _of_paper(options: argparse.Namespace) -> Plan:
-    from claimbench.errors import nearest
     from claimbench.plan.plan import make_plan
 
-    config = _config(options)
-    if config.papers != "all" and options.paper not in config.papers:
-        raise UserError(
-            f"--paper {options.paper}: not among the papers of the configuration ({', '.join(config.papers)})"
-        )
+    return make_plan(_only(_config(options), [options.paper], "--paper"))
+
+
+def _only(config: Config, papers: list[str], what: str) -> Config:
+    """``config`` for some of its papers; all of them when none is named."""
+    from claimbench.errors import nearest
+    from claimbench.spec.folders import find_papers
+
+    if not papers:
+        return config
+    found = find_papers(config)
+    for paper in papers:
+        if config.papers != "all" and paper not in config.papers:
+            raise UserError(f"{what} {paper}: not among the papers of the configuration ({', '.join(config.papers)})")
+        if paper not in found:
+            raise UserError(f"{what} {paper}: no such paper ({nearest(paper, found)})")
     keep = {name: getattr(config, name) for name in ("experiments", "overrides")}
-    keep = {name: {key: value for key, value in given.items() if key == options.paper} for name, given in keep.items()}
-    plan = make_plan(config.model_copy(update={"papers": [options.paper], **keep}))
-    if options.paper not in plan.papers:
-        raise UserError(f"--paper {options.paper}: no such paper ({nearest(options.paper, plan.papers)})")
-    return plan
+    keep = {name: {key: value for key, value in given.items() if key in papers} for name, given in keep.items()}
+    return config.model_copy(update={"papers": papers, **keep})
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from claimbench.records import costs
+    from claimbench.plan.plan import make_plan
+    from claimbench.records.costs import forecast
 
-    plan = _make_plan(options)
-    costs = costs.forecast(plan)
+    plan = make_plan(_only(_config(options), options.papers, "plan"))
+    costs = forecast(plan)
     if options.json:
         from claimbench.files import canonical_json
 
@@ -318,6 +347,8 @@ def _new_paper(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from claimbench.commands import doctor
 
+    if options.budget:
+        return doctor.budget(_make_plan(options))
     return doctor.overhead(_make_plan(options)) if options.overhead else doctor.machine(_config(options))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from claimbench.errors import UserError, nearest
 from claimbench.files import canonical_json
 from claimbench.plan.cells import Cell, setting_string
-from claimbench.plan.fingerprints import Code
+from claimbench.plan.fingerprints import EVERY_RUN, Code
 from claimbench.plan.layers import PACKAGE_HYPER, Layer, merged, overridden
 from claimbench.spec.config import Config
 from claimbench.spec.folders import identifier
@@ -53,7 +53,9 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                 ]
             )
             seeds = next(given for given in (config.seeds, grid.seeds, block.seeds) if given is not None)
-            split = experiment.split if block.split is None else block.split
+            split, split_key = experiment.split, f"experiments.{name}.split"
+            if block.split is not None:
+                split, split_key = block.split, f"experiments.{name}.tiers.{config.tier}.split"
             settings = [
                 dict(zip(grid.setting, levels, strict=True)) for levels in itertools.product(*grid.setting.values())
             ]
@@ -77,7 +79,7 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                     seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds)),
                     fit_code=_code(code, module, ("fit", "fit_many"), name, method, folder),
                     score_code=_code(code, module, ("score",), name, method, folder),
-                    data=_data(dataset, split, name, folder),
+                    data=_data(dataset, split, split_key, name, folder),
                     run_s=grid.run_s if grid.run_s is not None else block.run_s,
                 )
                 yield cell, grid.needs
@@ -101,10 +103,10 @@ def _code(code: Code, module: str, kinds: tuple[str, ...], experiment: str, meth
             f"{folder / 'experiments.py'}: neither {names[0]} nor {names[1]} is defined, "
             f"which {experiment} of paper.yaml (method {method}) needs"
         )
-    return code.fingerprint(entries)
+    return code.fingerprint([*entries, *EVERY_RUN])
 
 
-def _data(dataset: str, split: dict[str, Any], experiment: str, folder: Path) -> str:
+def _data(dataset: str, split: dict[str, Any], split_key: str, experiment: str, folder: Path) -> str:
     """Fingerprint of the data that a cell reads."""
     if dataset == "none":
         return "none"
@@ -115,4 +117,4 @@ def _data(dataset: str, split: dict[str, Any], experiment: str, folder: Path) ->
             f"{folder / 'paper.yaml'}: {experiment} names the dataset {dataset!r}, which is not registered "
             f"({nearest(dataset, registry.DATASETS)})"
         )
-    return registry.fingerprint(dataset, split)
+    return registry.fingerprint(dataset, split, f"{folder / 'paper.yaml'}: {split_key}")

@@ -94,12 +94,14 @@ def _sentence(error: ValidationError, model: type[BaseModel], file: Path | str) 
     faults = error.errors(include_url=False)
     first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     location = [str(part) for part in first["loc"]]
-    key = ".".join(location) or "(top level)"
+    key = ".".join(location)
     if first["type"] == "extra_forbidden":
         return f"{file}: unknown key {key!r} ({nearest(location[-1], _fields_at(model, first['loc']))})"
     if first["type"] == "missing":
         return f"{file}: key {key!r} is missing"
     message = str(first["msg"]).removeprefix("Value error, ")
+    if not location:  # a check of the whole file, whose message names the key
+        return f"{file}: {message}"
     message = message[:1].lower() + message[1:]
     return f"{file}: {key} is {_short(first['input'])}; {message}"
 

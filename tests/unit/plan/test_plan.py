@@ -81,6 +81,34 @@ def test_a_tier_may_split_its_data_otherwise(paper: PaperFolder) -> None:
     assert {cell.split["protocol"] for cell in paper.plan(tier="laptop").cells} == {"random"}
 
 
+@pytest.mark.parametrize(
+    "split, words",
+    [
+        ({}, ["experiments.location.split names no protocol", "allowed: ", "kfold"]),
+        ({"protocol": "kfolds"}, ["experiments.location.split.protocol is 'kfolds'", "did you mean 'kfold'"]),
+        ({"protocol": "kfold", "folds": 1}, ["experiments.location.split (kfold): folds is 1", "at least 2"]),
+        ({"protocol": "links"}, ["experiments.location.split: links needs a graph", "digits is of the kind images"]),
+    ],
+)
+def test_a_wrong_split_names_file_experiment_and_key(
+    paper: PaperFolder, split: dict[str, Any], words: list[str]
+) -> None:
+    changed = copy.deepcopy(PAPER)
+    location = changed["experiments"]["location"]
+    location["split"] = split
+    location["tiers"]["smoke"]["grid"][0]["dataset"] = "digits"
+    paper.write(paper=changed)
+    with pytest.raises(UserError) as caught:
+        paper.plan()
+    assert str(caught.value).startswith(str(paper.folder / "paper.yaml"))
+    assert all(word in str(caught.value) for word in words), caught.value
+    location["tiers"]["smoke"]["split"] = split
+    location["split"] = {"protocol": "random"}
+    paper.write(paper=changed)
+    with pytest.raises(UserError, match=r"experiments\.location\.tiers\.smoke\.split"):
+        paper.plan()
+
+
 def test_a_merged_key_gives_way_and_a_repeated_one_is_refused(tmp_path: Path) -> None:
     from claimbench.spec.reading import read_yaml
 
