@@ -46,12 +46,12 @@ class EarlyStopping:
         for kept, saved in zip(self.best, state["best"], strict=True):
             kept.copy_(saved)
 
-    @torch.no_grad()
     def restore(self) -> None:
         """Put the best parameters back (the last ones if nothing was ever validated)."""
         if self.best_score > -float("inf"):
-            for kept, parameter in zip(self.best, self.parameters, strict=True):
-                parameter.copy_(kept)
+            with torch.no_grad():
+                for kept, parameter in zip(self.best, self.parameters, strict=True):
+                    parameter.copy_(kept)
 
 
 def adam(parameters: Sequence[nn.Parameter], run: Run) -> torch.optim.Adam:

@@ -77,25 +77,25 @@ class TopToInput:
             h = _plus_product(h, states[j + 1], layer.weight[-states[j + 1].shape[1] :])
         return layer.propagate(h, self.graph).relu_()
 
-    @torch.no_grad()
     def bottom_up(self) -> list[Float[Tensor, "nodes hidden"]]:
         """Normalised states of all layers from one pass without a top-down signal."""
         states: list[Tensor] = []
-        for j in range(len(self.layers)):
-            states.append(unit_rows(self.output(j, states, self.fixed(j, top=False))))
+        with torch.no_grad():
+            for j in range(len(self.layers)):
+                states.append(unit_rows(self.output(j, states, self.fixed(j, top=False))))
         return states
 
-    @torch.no_grad()
     def outputs(self, steps: int, first_counted: int) -> list[Float[Tensor, "nodes hidden"]]:
         """Outputs of all layers in the steps ``first_counted`` .. ``steps - 1`` of the recurrence without learning."""
-        fixed = [self.fixed(j) for j in range(len(self.layers))]
         states, counted = self.bottom_up(), []
-        for step in range(steps):
-            for j in update_order(len(states)):
-                output = self.output(j, states, fixed[j])
-                states[j] = unit_rows(output)
-                if step >= first_counted:
-                    counted.append(output)
+        with torch.no_grad():
+            fixed = [self.fixed(j) for j in range(len(self.layers))]
+            for step in range(steps):
+                for j in update_order(len(states)):
+                    output = self.output(j, states, fixed[j])
+                    states[j] = unit_rows(output)
+                    if step >= first_counted:
+                        counted.append(output)
         return counted
 
 
@@ -198,14 +198,14 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Float[Tensor, "node
     def output(j: int, below: Features) -> Tensor:
         return layers[j].propagate(layers[j].project(below), graph).relu_()
 
-    @torch.no_grad()
     def bottom_up() -> list[Tensor]:
         # Here the layers are chained without normalisation in between, the stored states are normalised.
         below: Features = x
         states = []
-        for j in range(depth):
-            below = output(j, below)
-            states.append(unit_rows(below))
+        with torch.no_grad():
+            for j in range(depth):
+                below = output(j, below)
+                states.append(unit_rows(below))
         return states
 
     def mixed(j: int, states: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ the evidence for the pool of families; the pool itself (:mod:`.bases`) has the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -175,7 +176,7 @@ class ReLUKAN(nn.Module):
 
 
 #: name -> layer, its number of parameters for i inputs and o outputs
-LAYERS = {
+LAYERS: dict[str, tuple[Callable[[int, int], nn.Module], Callable[[int, int], int]]] = {
     "b-spline": (BSpline, lambda i, o: 10 * i * o),
     "fastkan": (FastKAN, lambda i, o: 9 * i * o + o + 2 * i),
     "fasterkan": (FasterKAN, lambda i, o: 8 * i * o + 2 * i),
