@@ -1,4 +1,4 @@
-"""Write docs/reference.md: every key of config.yaml and paper.yaml, from the models that check them.
+"""Write docs/reference.md: every key of config.yaml, paper.yaml and claims.yaml, from the models that check them.
 
 usage: python tools/reference.py [--check]      --check writes nothing and fails when the page is not what it would be
 """
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from claimbench.spec import config, paper
+from claimbench.spec import claims, config, paper
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 HEAD = """# Keys of the files
@@ -36,6 +36,15 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("paper.yaml: budget", paper.Budget),
     ("paper.yaml: resources", paper.Resources),
     ("paper.yaml: an entry of not_run", paper.NotRun),
+    ("claims.yaml: every claim", claims.Stated),
+    ("claims.yaml: every claim with a test", claims.Measured),
+    ("claims.yaml: kind value", claims.Value),
+    ("claims.yaml: kind better", claims.Better),
+    ("claims.yaml: kind ratio", claims.Ratio),
+    ("claims.yaml: kind trend", claims.Trend),
+    ("claims.yaml: kind exact", claims.Exact),
+    ("claims.yaml: kind none", claims.Untested),
+    ("claims.yaml: select, a, b", claims.Selector),
 )
 
 
@@ -48,6 +57,8 @@ def section(title: str, model: type[BaseModel]) -> str:
     """A heading and a table: key, kind, default, meaning."""
     lines = [f"\n## {title}\n", "| key | value | default | |", "| --- | --- | --- | --- |"]
     for name, field in model.model_fields.items():
+        if name not in model.__annotations__ or field.description is None and name == "kind":
+            continue  # of a model that this one extends
         cells = (f"`{field.alias or name}`", kind(field.annotation), default(field), meaning(model, name, field))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

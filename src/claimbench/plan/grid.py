@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from claimbench.data.registry import Catalogue, fingerprint
 from claimbench.errors import UserError, nearest
 from claimbench.plan.cells import Cell
 from claimbench.plan.entries import Codes
@@ -17,7 +18,9 @@ from claimbench.spec.paper import Need, PaperSpec
 from claimbench.spec.settings import setting_string
 
 
-def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterator[tuple[Cell, list[Need]]]:
+def drafts(
+    spec: PaperSpec, folder: Path, config: Config, code: Code, catalogue: Catalogue
+) -> Iterator[tuple[Cell, list[Need]]]:
     """The cells of a paper's tier, each with the cells that it needs (see :func:`claimbench.plan.links.link`).
 
     Raises:
@@ -32,6 +35,7 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
             )
     codes = Codes(spec, folder, code)
     overrides = overridden(config, spec)
+    path = folder / "paper.yaml"
     for name, experiment in spec.experiments.items():
         if name not in chosen or config.tier not in experiment.tiers:
             continue
@@ -84,21 +88,15 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                     seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds)),
                     fit_code=codes.of(name, method, "fit", "fit_many"),
                     score_code=codes.of(name, method, "score"),
-                    data=_data(dataset, split, split_key, name, folder),
+                    data=_data(catalogue, dataset, f"{path}: {name}", split, f"{path}: {split_key}"),
                     run_s=grid.run_s if grid.run_s is not None else block.run_s,
                 )
                 yield cell, grid.needs
 
 
-def _data(dataset: str, split: dict[str, Any], split_key: str, experiment: str, folder: Path) -> str:
-    """Fingerprint of the data that a cell reads."""
+def _data(catalogue: Catalogue, dataset: str, dataset_key: str, split: dict[str, Any], split_key: str) -> str:
+    """Fingerprint of the data that a cell reads; the keys name file and place of both in messages."""
     if dataset == "none":
         return "none"
-    from claimbench.data import registry
-
-    if dataset not in registry.DATASETS:
-        raise UserError(
-            f"{folder / 'paper.yaml'}: {experiment} names the dataset {dataset!r}, which is not registered "
-            f"({nearest(dataset, registry.DATASETS)})"
-        )
-    return registry.fingerprint(dataset, split, f"{folder / 'paper.yaml'}: {split_key}")
+    entry = catalogue.dataset(dataset, dataset_key)
+    return fingerprint(entry, catalogue.split(entry, split, split_key))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from claimbench.commands.main import main
 from claimbench.execute import local
+from claimbench.judge.paper import judge_paper
 from claimbench.records import costs
-from tests.conftest import PaperFolder
+from claimbench.records.collect import collect
+from tests.conftest import CLAIMS, EXPERIMENTS, PaperFolder
 
 
 def call(paper: PaperFolder, *arguments: str, **changes: object) -> int:
@@ -57,6 +61,32 @@ def test_explain_names_layers_digests_log_and_command(paper: PaperFolder, capsys
     key = plan.runs[0].run_key
     assert call(paper, "explain", key[:10], **arguments) == 0
     assert key[:12] in capsys.readouterr().out
+
+
+def test_explain_lists_the_runs_of_a_verdict(paper: PaperFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    claims = copy.deepcopy(CLAIMS)
+    claims["claims"][0]["a"] = {"method": "median", "setting": {"k": 1}}
+    claims["claims"][0]["b"] = {"method": "mean", "setting": {"k": 1}}
+    claims["claims"].append({"id": "C2", "text": "t", "kind": "none", "reason": "by eye"})
+    (paper.folder / "claims.yaml").write_text(yaml.safe_dump(claims))
+
+    def listed(claim: str) -> list[str]:
+        assert call(paper, "explain", f"toy-paper/{claim}", tier="laptop", seeds=3) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return [" ".join(line.split()[2:]) for line in lines if line.startswith("run ")]
+
+    runs = [f"location {method} none k=1 seed {seed}" for method in ("mean", "median") for seed in range(3)]
+    assert listed("C1") == runs, "before there are results: those that it selects"
+    assert listed("C2") == []
+    source = EXPERIMENTS.replace("    run.curve(", "    assert (run.seed, run.setting['k']) != (1, 1)\n    run.curve(")
+    paper.write(experiments=source)
+    (paper.folder / "claims.yaml").write_text(yaml.safe_dump(claims))
+    plan = paper.plan(tier="laptop", seeds=3)
+    local.fit_and_score(plan, "toy-paper", "location")
+    collect(plan, "toy-paper")
+    (verdict, _) = judge_paper(plan, "toy-paper")
+    assert verdict["n"] == 2
+    assert listed("C1") == [name for name in runs if "seed 1" not in name], "a pair needs both of its runs"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,45 @@ def test_every_run_is_fitted_scored_and_collected(paper: PaperFolder) -> None:
     assert student["peak_rss_mb"] > 10
 
 
+def test_imports_are_timed_apart(paper: PaperFolder) -> None:
+    (paper.folder / "slow.py").write_text("import time\n\ntime.sleep(0.5)\nSHIFT = 0.0\n")
+    paper.write(experiments=with_fit_mean("from . import slow\nreturn {'estimate': slow.SHIFT}"))
+    plan = paper.plan()
+    local.fit_and_score(plan, "toy-paper", "location")
+    rows = [row for row in collect(plan, "toy-paper")["runs"] if row["experiment"] == "location"]
+    assert rows[0]["method"] == "mean"
+    assert rows[0]["import_s"] > 0.5
+    assert max(row["wall_s"] for row in rows) < 0.5
+    assert max(row["import_s"] for row in rows[1:]) < 0.5
+
+
+def test_published_numbers_are_for_score_only(paper: PaperFolder) -> None:
+    paper.write(experiments=with_fit_mean("return {'estimate': run.published('test/error')[0]['value']}"))
+    found = statuses(paper)
+    assert {status for name, (status, _) in found.items() if name.startswith("mean")} == {"failed"}
+    assert "run.published is for score" in found["mean 1 0"][1]
+
+
+def test_a_corrected_number_is_scored_again_and_not_trained_again(paper: PaperFolder) -> None:
+    paper.write(
+        experiments=EXPERIMENTS.replace(
+            'abs(artifact["estimate"] - run.h.shift)',
+            "run.published('test/error', 'mean')[0]['value'] + int(run.published('test/error')[0]['setting']['k'])",
+        )
+    )
+    published = paper.folder / "published.csv"
+
+    def errors() -> set[float]:
+        rows = local.fit_and_score(paper.plan(), "toy-paper", "location")
+        return {row["metrics"]["test/error"] for row in rows}
+
+    assert errors() == {1.1}
+    stamps = {p: p.stat().st_mtime_ns for p in (paper.root / "results" / "store").rglob("fit.json")}
+    published.write_text(published.read_text().replace(",0.1,", ",0.25,"))
+    assert errors() == {1.25}
+    assert stamps == {p: p.stat().st_mtime_ns for p in (paper.root / "results" / "store").rglob("fit.json")}
+
+
 def test_a_second_execution_computes_nothing(paper: PaperFolder) -> None:
     local.fit_and_score(paper.plan(), "toy-paper", "location")
     before = {p: p.stat().st_mtime_ns for p in (paper.root / "results" / "store").rglob("fit.json")}

@@ -11,17 +11,117 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claimbench.errors import UserError
-from claimbench.plan.cells import setting_string
+from claimbench.spec.settings import level_text, parse_setting, setting_string
 from tests.conftest import EXPERIMENTS, PAPER, PARTS, PaperFolder
+
+HEAD = "experiment,method,dataset,setting,metric,value,spread,spread_kind,n,source,checked\n"
 
 
 def test_setting_string_is_sorted() -> None:
     assert setting_string({"mode": "ntk", "k": 5, "lr": 0.1, "on": True}) == "k=5,lr=0.1,mode=ntk,on=true"
     assert setting_string({}) == ""
+
+
+def with_levels(*levels: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["location"]["tiers"]["laptop"]["grid"][0]["setting"] = {"k": list(levels)}
+    return changed
+
+
+def test_levels_are_written_in_full_precision(paper: PaperFolder) -> None:
+    paper.write(with_levels(0.10000001, 0.10000002, 1e-12, 2.0, 3))
+    cells = paper.plan(tier="laptop").cells
+    assert {cell.setting_string for cell in cells} == {"k=0.10000001", "k=0.10000002", "k=1e-12", "k=2", "k=3"}
+    assert len({cell.id for cell in cells}) == len(cells) == 10
+
+
+@pytest.mark.parametrize("levels", [(1, 1.0), (1, "1"), (True, "true"), (0.5, "0.5")])
+def test_levels_that_are_written_alike_are_refused(paper: PaperFolder, levels: tuple[Any, ...]) -> None:
+    paper.write(with_levels(*levels))
+    with pytest.raises(UserError, match=r"paper\.yaml: location\.tiers\.laptop\.grid\.0 repeats the cell .* k="):
+        paper.plan(tier="laptop")
+
+
+@pytest.mark.parametrize("level", ["a,b", "a=b", "a\nb"])
+def test_a_level_that_cannot_be_read_back_is_refused(paper: PaperFolder, level: str) -> None:
+    paper.write(with_levels("fine", level))
+    with pytest.raises(UserError) as error:
+        paper.plan()
+    for word in ("paper.yaml", "grid.0.setting", "'k'", repr(level), "without comma, equals sign and line break"):
+        assert word in str(error.value)
+
+
+def test_an_axis_that_cannot_be_read_back_is_refused(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["location"]["tiers"]["smoke"]["grid"][0]["setting"] = {"k=l": [1]}
+    paper.write(changed)
+    with pytest.raises(UserError, match=r"'k=l'.* without comma, equals sign"):
+        paper.plan()
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,5}", fullmatch=True),
+        st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(),
+    )
+)
+def test_a_setting_is_read_as_it_was_written(setting: dict[str, Any]) -> None:
+    assert parse_setting(setting_string(setting)) == {axis: level_text(level) for axis, level in setting.items()}
+
+
+def test_an_undeclared_sabotage_is_refused(paper: PaperFolder) -> None:
+    changed = {**copy.deepcopy(PAPER), "sabotages": {"off-critical": "ten per cent more"}}
+    paper.write(changed)
+    assert paper.plan(overrides={"toy-paper": {"hyper": {"sabotage": "off-critical"}}}).runs
+    with pytest.raises(UserError) as error:
+        paper.plan(overrides={"toy-paper": {"hyper": {"sabotage": "off-critcal"}}})
+    for word in ("config.yaml: overrides", "hyper.sabotage", "'off-critcal'", "none, off-critical", "paper.yaml"):
+        assert word in str(error.value)
+    paper.write({**changed, "hyper": {**PAPER["hyper"], "sabotage": "else"}})
+    with pytest.raises(UserError, match=r"toy-paper/paper\.yaml: hyper\.sabotage is 'else'"):
+        paper.plan()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("published.csv", "experiment,method\n", ["published.csv", "'dataset' is missing"]),
+        ("published.csv", HEAD + "location,mean,none,k=1,test/error,many,,,5,T,read\n", ["line 2", "'many'", "number"]),
+        ("published.csv", HEAD + "location,mean,none,k,test/error,1,,,5,T,read\n", ["line 2", "'k'", "axis=level"]),
+        ("published.csv", HEAD + "location,mean,none,k=1,test/error,1,,,5,T,seen\n", ["line 2", "'seen'", "memory"]),
+        ("published.csv", HEAD + "location,mean,none,k=1,l=2,test/error,1,,,5,T,read\n", ["line 2", "quote"]),
+        ("claims.yaml", "claims: [{id: C1, kind: bettr}]", ["claim C1", "'bettr'", "'better'"]),
+        ("claims.yaml", "claims: {}", ["claims.yaml", "'claims'", "a list"]),
+        (
+            "claims.yaml",
+            "claims: [{id: C1, kind: exact, text: t, experiment: locaton, metric: test/x, target: 1}]",
+            ["claim C1", "'locaton'", "'location'"],
+        ),
+        (
+            "claims.yaml",
+            "claims: [{id: C1, kind: trend, text: t, experiment: location, metric: test/x, x: L, expect: constant}]",
+            ["claim C1", "'L'", "allowed: k"],
+        ),
+    ],
+)
+def test_what_is_judged_later_is_read_when_planned(
+    paper: PaperFolder, file: str, content: str, words: list[str]
+) -> None:
+    (paper.folder / file).write_text(content)
+    with pytest.raises(UserError) as error:
+        paper.plan()
+    assert "\n" not in str(error.value)
+    assert all(word in str(error.value) for word in words), error.value
+    from claimbench.plan.plan import make_plan
+    from claimbench.spec.config import load_config
+
+    job = make_plan(load_config(None, paper.values()), "toy-paper.location")
+    assert job.runs, "a job that runs is not stopped by what is judged later"
 
 
 @pytest.mark.parametrize(("bundle", "jobs"), [("run", 10), ("cell", 5), ("experiment", 2), ("paper", 1)])
@@ -223,6 +323,38 @@ def test_score_code_changes_the_score_and_not_the_fit(paper: PaperFolder) -> Non
     assert before.score_digest != after.score_digest
 
 
+READS = EXPERIMENTS.replace(
+    'return {"test/error": abs(artifact["estimate"] - run.h.shift)}\n\n\ndef fit_student',
+    'return {"test/error": run.published("test/error")[0]["value"]}\n\n\ndef score_student(run, artifact, data):\n'
+    '    return {"test/error": 1.0}\n\n\ndef fit_student',
+).replace("score_student = score_location\n", "")
+
+
+def test_a_corrected_number_changes_the_scores_that_read_it(paper: PaperFolder) -> None:
+    path = paper.folder / "published.csv"
+    printed = path.read_text()
+
+    def keys() -> dict[tuple[str, str], tuple[str, str]]:
+        return {(c.experiment, c.method): (c.fit_code, c.score_code) for c in paper.plan().cells}
+
+    plain = keys()
+    path.write_text(printed.replace(",0.1,", ",0.2,"))
+    assert keys() == plain, "no score reads it"
+    paper.write(experiments=READS)
+    before = keys()
+    path.write_text(printed + "student,shrunk,none,k=1,test/error,0.3,,,5,Table 2,read\n")
+    assert keys() == before, "a row of another experiment"
+    path.write_text(printed.replace(",0.1,", ",0.2,"))
+    after = keys()
+    assert {name for name in before if before[name] != after[name]} == {("location", "mean"), ("location", "median")}
+    assert {name: key[0] for name, key in before.items()} == {name: key[0] for name, key in after.items()}
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["location"]["published"] = ["nowhere"]
+    (paper.folder / "paper.yaml").write_text(yaml.safe_dump(changed))
+    with pytest.raises(UserError, match=r"location\.published names 'nowhere'"):
+        paper.plan()
+
+
 def test_planning_imports_nothing_heavy() -> None:
     code = (
         "import sys; from claimbench.spec.config import load_config; from claimbench.plan.plan import make_plan;"
@@ -277,8 +409,6 @@ def _mutate(value: Any, path: tuple[Any, ...], how: str, junk: Any) -> Any:
 def test_a_mutated_paper_plans_or_says_one_sentence(paper: PaperFolder, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(_paths(PAPER)))
     changed = _mutate(PAPER, path, data.draw(st.sampled_from(["replace", "rename", "delete"])), data.draw(_JUNK))
-    import yaml
-
     (paper.folder / "paper.yaml").write_text(yaml.safe_dump(changed))
     try:
         paper.plan()
