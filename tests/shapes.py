@@ -8,7 +8,7 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 #: packages and modules whose annotations are checked, with all below them
-CHECKED = ("claimbench.nn",)
+CHECKED = ("claimbench.nn", "claimbench.papers.forward_gnn", "claimbench.papers.s_kan")
 
 
 def typechecker(function: Any) -> Any:

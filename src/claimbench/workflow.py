@@ -129,8 +129,8 @@ class Workflow:
     def data_key(self, wildcards: Any) -> str:
         from claimbench.data import registry
 
-        splits = self.plan.datasets[wildcards.dataset]
-        keys = [[registry.fingerprint(wildcards.dataset, split), index] for split, index in splits]
+        entry, splits = self.plan.datasets[wildcards.dataset]
+        keys = [[registry.fingerprint(entry, split), index] for split, index in splits]
         return hashlib.sha256(canonical_json([keys, self.config.mirror]).encode()).hexdigest()
 
     def code_key(self, *modules: str) -> Any:

@@ -351,8 +351,14 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _data(options: argparse.Namespace) -> int:
     from claimbench.data import commands
+    from claimbench.plan.plan import data_of
+    from claimbench.spec.folders import find_papers
 
-    return commands.run(options.action, options.names, _config(options))
+    config = _config(options)
+    catalogues = data_of(config, find_papers(config)).values()
+    datasets = {name: entry for catalogue in catalogues for name, entry in catalogue.datasets.items()}
+    mirror = Path(config.mirror) if config.mirror else None
+    return commands.run(options.action, options.names, datasets, Path(config.data_dir), mirror)
 
 
 if __name__ == "__main__":
