@@ -54,7 +54,6 @@ def fit_criticality(run: Run, data: None) -> Artifact:
 
     activation = _activation(run)
     found = recursions.critical(activation)
-    assert found is not None
     artifact: Artifact = {name: getattr(found, name) for name in ("C_b", "C_W", "K_star", "a1", "b1")}
     if run.h.sabotage == "off-critical":
         artifact["C_W"] *= 1.1
@@ -94,7 +93,7 @@ def fit_no_criticality(run: Run, data: None) -> Artifact:
 
     activation = _activation(run)
     ratios = [recursions.ratio(activation, K) for K in np.geomspace(1e-2, 1e2, 60)]
-    return {"ratios": np.array(ratios), "critical": int(recursions.critical(activation) is not None)}
+    return {"ratios": np.array(ratios), "critical": int(recursions.find_critical(activation) is not None)}
 
 
 def score_no_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
@@ -110,7 +109,6 @@ def fit_decay(run: Run, data: None) -> Artifact:
 
     activation = _activation(run)
     found = recursions.critical(activation)
-    assert found is not None
     layers = run.h.layers
     C_W = weight_variance(run, found.C_W)
     K, V = recursions.vertices(activation, C_W, found.C_b, 1.0, layers)
@@ -139,7 +137,7 @@ def score_decay(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
         "test/slope_error": abs(slope / recursions.vertex_slope(activation) - 1),
     }
     if activation.taylor is not None:
-        a1, p = activation.a1, recursions.critical(activation).b1 / activation.a1  # type: ignore[union-attr]
+        a1, p = activation.a1, recursions.critical(activation).b1 / activation.a1
         by_bias, by_weights = artifact["tangents"]
         metrics["test/tangent_error"] = max(
             abs(float(by_bias) / len(K) * (1 + p) - 1), abs(float(by_weights) * -a1 * p / activation.taylor[0] ** 2 - 1)
@@ -178,12 +176,12 @@ def fit_four_point(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation = _activation(run)
-    C_W = weight_variance(run, recursions.critical(activation).C_W)  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = weight_variance(run, recursions.critical(activation).C_W)
+    generator = run.torch_generator("networks")
     artifact: Artifact = {}
     for width in run.h.widths:
         run.alive()
-        _, kernel = sampling.gram(activation, width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator)
+        (kernel,) = sampling.gram(activation, width, run.h.layers, run.h.nets, [C_W], 0.0, 1.0, generator)
         scale = kernel.mean(0)
         powers = {f"m{k}": (kernel / scale) ** k for k in (1, 2, 3)}
         for name, statistic in (
@@ -206,7 +204,7 @@ def score_four_point(run: Run, artifact: Artifact, data: None) -> dict[str, floa
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation, layers = _activation(run), run.h.layers
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     K, V = recursions.vertices(activation, C_W, 0.0, 1.0, layers)
     nu = recursions.vertex_slope(activation)
     widths = list(run.h.widths)
@@ -256,10 +254,10 @@ def fit_dense_path(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation = _activation(run)
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = recursions.critical(activation).C_W
+    generator = run.torch_generator("networks")
     squares, pairs = sampling.dense(activation, run.h.width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator)
-    _, kernel = sampling.gram(activation, run.h.width, run.h.layers, 10 * run.h.nets, C_W, 0.0, 1.0, generator)
+    (kernel,) = sampling.gram(activation, run.h.width, run.h.layers, 10 * run.h.nets, [C_W], 0.0, 1.0, generator)
     found = sampling.batch_errors({"m1": squares, "m2": pairs}, lambda d: d["m2"] / d["m1"] ** 2 - 1)
     fast = sampling.batch_errors({"m1": kernel, "m2": kernel**2}, lambda d: d["m2"] / d["m1"] ** 2 - 1)
     return {
@@ -277,18 +275,16 @@ def score_dense_path(run: Run, artifact: Artifact, data: None) -> dict[str, floa
 
 def fit_tuning(run: Run, data: None) -> Artifact:
     """Mean squares at C_W = 1 and at the finite-width choice 1 + 2/(3n), with the same random numbers (eq. 5.142)."""
-    import torch
-
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation, width = _activation(run), run.h.width
-    critical = recursions.critical(activation)
-    assert critical is not None
-    K = recursions.kernels(activation, critical.C_W, 0.0, 1.0, run.h.layers)
+    C_W = recursions.critical(activation).C_W
+    K = recursions.kernels(activation, C_W, 0.0, 1.0, run.h.layers)
+    variances = [C_W, C_W * (1 + 2 / (3 * width))]
+    generator = run.torch_generator("networks")
+    found = sampling.gram(activation, width, run.h.layers, run.h.nets, variances, 0.0, 1.0, generator)
     artifact: Artifact = {}
-    for name, C_W in (("plain", critical.C_W), ("tuned", critical.C_W * (1 + 2 / (3 * width)))):
-        generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
-        _, kernel = sampling.gram(activation, width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator)
+    for name, kernel in zip(("plain", "tuned"), found, strict=True):
         mean, error = kernel.mean(0).cpu().numpy(), (kernel.std(0) / math.sqrt(run.h.nets)).cpu().numpy()
         mean, error = mean[1:], error[1:]  # the first layer is not random
         artifact[name] = np.stack([width * (mean - K[1:]), width * error])
@@ -306,7 +302,7 @@ def score_tuning(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     late = l >= min(16, run.h.layers)
     plain, (tuned, error) = artifact["plain"][0], artifact["tuned"]
     printed_limit = (2 / 3) * ((3 * a2 - a1**2) / (-a1) ** 3) / l
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     recursion = recursions.kernel_corrections(activation, C_W, 1.0, run.h.layers, 2 / 3)[1:]
 
     def excess(theory: Array) -> float:
@@ -329,8 +325,8 @@ def fit_tangent(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation = _activation(run)
-    C_W = weight_variance(run, recursions.critical(activation).C_W)  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = weight_variance(run, recursions.critical(activation).C_W)
+    generator = run.torch_generator("networks")
     artifact: Artifact = {}
     statistics = {
         "Theta": lambda d, n: d["Theta"],
@@ -356,7 +352,7 @@ def score_tangent(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation, widths = _activation(run), list(run.h.widths)
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     theory = recursions.tangents(activation, C_W, 1.0, 1.0 / C_W, run.h.layers)
     metrics: dict[str, float] = {}
     every = []
@@ -382,8 +378,8 @@ def fit_tangent_mean(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory.gradient_descent import Networks
 
     activation = _activation(run)
-    C_W = weight_variance(run, recursions.critical(activation).C_W)  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = weight_variance(run, recursions.critical(activation).C_W)
+    generator = run.torch_generator("networks")
     x = torch.full((1, 16), math.sqrt(0.5), device=run.device)
     values = []
     for depth in run.h.depths:
@@ -415,13 +411,11 @@ def fit_residual(run: Run, data: None) -> Artifact:
 
     activation, gamma = _activation(run), float(run.setting["gamma"])
     C_W = recursions.residual_weight(activation, gamma)
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    generator = run.torch_generator("networks")
     artifact: Artifact = {}
     for width in run.h.widths:
         run.alive()
-        squares, pairs = sampling.gram(
-            activation, width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator, gamma=gamma
-        )
+        squares, pairs = sampling.residual(activation, width, run.h.layers, run.h.nets, C_W, 1.0, gamma, generator)
         value, error = sampling.batch_errors(
             {"m1": squares, "m2": pairs}, lambda d: d["m2"] / d["m1"] ** 2 - 1, run.h.batches
         )
@@ -496,7 +490,7 @@ def _task(run: Run) -> tuple[Any, Any]:
     """Random inputs with |x|^2 / n_0 = 1/2 and random targets."""
     import torch
 
-    generator = run.torch_generator("task")
+    generator = run.torch_generator("task", device="cpu")
     x = torch.randn(run.h.samples, run.h.inputs, generator=generator)
     x *= math.sqrt(0.5 * run.h.inputs) / x.norm(dim=1, keepdim=True)
     return x.to(run.device), torch.randn(run.h.samples, generator=generator).to(run.device)
@@ -508,7 +502,7 @@ def fit_learning_rate(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory.gradient_descent import largest_rate
 
     activation = _activation(run)
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     x, y = _task(run)
     seed = run.torch_generator("networks").initial_seed()
     found = []
@@ -533,9 +527,9 @@ def fit_kernel_change(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory.gradient_descent import Networks
 
     activation, width = _activation(run), int(run.setting["n"])
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     x, y = _task(run)
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    generator = run.torch_generator("networks")
     nets = Networks(activation, run.h.networks, run.h.inputs, width, run.h.depth, C_W, generator)
     # the output starts at zero, as the theory's expansion around it: targets are relative to it
     start, _, _ = nets.passes(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -39,6 +40,12 @@ class Networks:
         ]
         self.scales = [math.sqrt(C_W / fan_in) for fan_in in sizes[:-1]]
 
+    def copies(self, count: int) -> Networks:
+        """``count`` networks with the weights of this one (of a stack of one)."""
+        found = copy.copy(self)
+        found.weights = [weight.expand(count, -1, -1).clone() for weight in self.weights]
+        return found
+
     def passes(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
         """Outputs (nets, samples), the inputs of every layer, and the derivatives of the output by its preactivations,
         each (nets, samples, units), for x (samples, features)."""
@@ -70,9 +77,10 @@ class Networks:
         the loss before it, (nets,)."""
         f, inputs, deltas = self.passes(x)
         error = (f - y)[..., None]
+        pull = rate * error
         for weight, scale, h, delta in zip(self.weights, self.scales, inputs, deltas, strict=True):
             # dz/dW = scale h, and lambda / n = scale^2 / C_W of the NTK: the step is divided by scale C_W / n
-            weight -= rate * (scale / self.C_W) * torch.bmm(h.transpose(1, 2), error * delta)
+            weight.baddbmm_(h.transpose(1, 2), pull * delta, alpha=-scale / self.C_W)
         return 0.5 * error.square().sum((1, 2))
 
 
@@ -92,21 +100,22 @@ def largest_rate(
     The targets should be near, so that the network stays where the theory expands it: with targets of order 1 the loss
     rises and falls again at rates of 2 to 10 times the linear limit.
 
-    Rates are raised by 3 % from a tenth of ``2 / lambda_max`` of the NTK on: far above the first failure networks of
-    dead units have small losses again.
+    Rates are raised by 3 % from half of ``2 / lambda_max`` of the NTK on, which is the linear limit: far above the first
+    failure networks of dead units have small losses again.
     """
 
-    def network() -> Networks:
-        return Networks(activation, 1, x.shape[1], width, depth, C_W, torch.Generator(x.device).manual_seed(seed))
-
-    start, _, _ = network().passes(x)
-    rate = 0.2 / float(torch.linalg.eigvalsh(network().ntk(x)[0].double())[-1])
+    net = Networks(activation, 1, x.shape[1], width, depth, C_W, torch.Generator(x.device).manual_seed(seed))
+    start, _, _ = net.passes(x)
+    rate = 1.0 / float(torch.linalg.eigvalsh(net.ntk(x)[0].double())[-1])
     while rate < 1e6:
-        nets = network()
-        first = last = nets.step(x, start + y, rate)
+        # eight rates at once; the first that fails counts
+        rates = rate * 1.03 ** torch.arange(9, dtype=torch.float64)
+        nets, each = net.copies(8), rates[:-1].to(x)[:, None, None]
+        first = last = nets.step(x, start + y, each)
         for _ in range(steps):
-            last = nets.step(x, start + y, rate)
-        if not bool(torch.isfinite(last).all() and (last < first).all()):
-            break
-        rate *= 1.03
+            last = nets.step(x, start + y, each)
+        failed = ~(torch.isfinite(last) & (last < first))
+        if bool(failed.any()):
+            return float(rates[int(failed.nonzero()[0])])
+        rate = float(rates[-1])
     return rate

@@ -116,13 +116,14 @@ class Stack:
         delta /= y.shape[1]
         for index in range(len(self.layers) - 1, -1, -1):
             into_weight, into_bias = self._gradient_layers[index]
-            torch.bmm(kept[index].transpose(1, 2), delta, out=into_weight)
+            # by way of a product of its own: bmm has no batched path into a view with gaps
+            into_weight.copy_(torch.bmm(kept[index].transpose(1, 2), delta))
             torch.sum(delta, 1, keepdim=True, out=into_bias)
             if index:
                 delta = torch.bmm(delta, self.layers[index][0].transpose(1, 2))
                 if masks is not None:
                     delta *= masks[index - 1]
-                delta *= kept[index] > 0
+                delta = torch.ops.aten.threshold_backward(delta, kept[index], 0.0)
         return loss
 
     def clip(self, limits: torch.Tensor) -> None:
