@@ -31,7 +31,8 @@ from torch_geometric.nn import GCN, GCNConv
 from claimbench.data import load_fit, prepare
 from claimbench.papers.forward_gnn import backprop, operators, single_forward, task
 from claimbench.run import Run
-from claimbench.spec import load_config, load_paper, papers_dirs
+from claimbench.spec.config import load_config
+from claimbench.spec.folders import load_paper, papers_dirs
 
 SPLIT = {"protocol": "kfold", "folds": 5}
 

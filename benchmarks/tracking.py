@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.conftest import PaperFolder
 from tests.server.synthetic import finished
 
-from claimbench import tracking
+from claimbench.tracking import importing
 
 
 def main(runs: int = 10_000, metrics: int = 20, uri: str | None = None, keep: str | None = None) -> None:
@@ -23,7 +23,7 @@ def main(runs: int = 10_000, metrics: int = 20, uri: str | None = None, keep: st
     plan = finished(PaperFolder(folder), runs, metrics, tracking={"uri": uri})
     for _ in range(2):
         wall, cpu = time.perf_counter(), time.process_time()
-        print(tracking.track(plan))
+        print(importing.track(plan))
         print(f"  {time.perf_counter() - wall:.1f} s, {time.process_time() - cpu:.1f} CPU s")
     database = Path(plan.config.results_dir) / "mlflow.db"
     if database.is_file():

@@ -145,8 +145,8 @@ class PaperFolder:
         }
 
     def plan(self, **changes: Any) -> Any:
-        from claimbench.plan import make_plan
-        from claimbench.spec import load_config
+        from claimbench.plan.plan import make_plan
+        from claimbench.spec.config import load_config
 
         return make_plan(load_config(None, self.values(**changes)))
 

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from claimbench.papers.tabpfn import checkpoints
-from claimbench.plan import make_plan
-from claimbench.spec import load_config
-from claimbench.store import Store
+from claimbench.plan.plan import make_plan
+from claimbench.records.store import Store
+from claimbench.spec.config import load_config
 
 
 def main(method: str, size: str, name: str) -> None:

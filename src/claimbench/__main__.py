@@ -2,6 +2,6 @@
 
 import sys
 
-from claimbench.cli import main
+from claimbench.commands.main import main
 
 sys.exit(main())

@@ -1,33 +1,17 @@
-"""Redraw a paper's figures from its tables; one look for all papers, equal input gives equal bytes."""
+"""What a paper's figures are drawn from: its tables as frames, and the colours of all papers."""
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from claimbench import store
-from claimbench.spec import PaperSpec
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
 #: Okabe and Ito's palette: distinguishable with every common colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLE: dict[str, Any] = {
-    "figure.figsize": (6.4, 3.8),
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 100,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "svg.hashsalt": "claimbench",
-    "svg.fonttype": "none",
-}
 
 
 @dataclass
@@ -74,37 +58,3 @@ def _with_axes(frame: pd.DataFrame) -> pd.DataFrame:
         numbers = pd.to_numeric(column, errors="coerce")
         frame[axis] = numbers if numbers.notna().eq(column.notna()).all() else column
     return frame
-
-
-def draw(paper: PaperSpec, package_folder: Path, tier_dir: Path) -> list[str]:
-    """Draw every figure of ``figures.FIGURES`` as SVG and PNG.
-
-    Returns:
-        One sentence for each figure that could not be drawn.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    folder = tier_dir / "papers" / paper.slug
-    into = folder / "figures"
-    into.mkdir(parents=True, exist_ok=True)
-    if not (package_folder / "figures.py").is_file():
-        return []
-    figures = importlib.import_module(f"claimbench.papers.{package_folder.name}.figures").FIGURES
-    tables = Tables.read(folder)
-    faults = []
-    for name, function in figures.items():
-        try:
-            with plt.rc_context({**STYLE, "axes.prop_cycle": plt.cycler(color=COLOURS)}):
-                figure = function(tables)
-                for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
-                    with store.replacing(into / f"{name}.{suffix}") as temporary:
-                        figure.savefig(temporary, format=suffix, **options)
-                plt.close(figure)
-        except Exception as error:  # a figure must not stop the tables and the other figures
-            faults.append(
-                f"figure {name} of {paper.slug} was not drawn ({type(error).__name__}: {' '.join(str(error).split())})"
-            )
-    return faults

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from claimbench import seeding
 from claimbench.errors import BudgetExceeded, Diverged
-from claimbench.store import replacing
+from claimbench.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np

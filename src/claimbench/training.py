@@ -133,7 +133,7 @@ def _phases(run: Run) -> dict[str, Any]:
     if not hasattr(run.checkpoint, "phases"):
         loaded = run.checkpoint.load()
         run.checkpoint.phases = {} if loaded is None else _unflatten(loaded[1], loaded[0])  # type: ignore[attr-defined]
-    return run.checkpoint.phases  # type: ignore[attr-defined, no-any-return]
+    return run.checkpoint.phases  # type: ignore[attr-defined]
 
 
 def _state(part: Any) -> Any:

@@ -10,11 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from claimbench import steps, store
+from claimbench import files
 from claimbench.errors import ClaimBenchError
-from claimbench.keys import Code, canonical_json
-from claimbench.plan import Job, Plan, forecast_s, make_plan, read_costs
-from claimbench.spec import load_config
+from claimbench.files import canonical_json
+from claimbench.plan.fingerprints import Code
+from claimbench.plan.jobs import Job
+from claimbench.plan.plan import Plan, make_plan
+from claimbench.records import costs
+from claimbench.records.costs import forecast_s, read_costs
+from claimbench.spec.config import load_config
 
 
 class Workflow:
@@ -33,8 +37,8 @@ class Workflow:
             self.config = load_config(None, config)
             self.plan: Plan = make_plan(self.config)
             # The jobs' commands name a file below the tier's folder (--to) and find the configuration from there.
-            store.write_json_if_changed(self.plan.tier_dir / "config.json", self.config.model_dump())
-            steps.write_plan(self.plan)
+            files.write_json_if_changed(self.plan.tier_dir / "config.json", self.config.model_dump())
+            costs.write_plan(self.plan)
         except ClaimBenchError as error:
             from snakemake.exceptions import WorkflowError
 
@@ -53,8 +57,15 @@ class Workflow:
         started = psutil.Process().create_time()
         log = self.tier / "progress.log"
         if log.is_file() and log.stat().st_mtime > started:
-            store.write_json(
-                self.tier / "timing.json", {"started": started, "wall_s": time.time() - started, "cores": cores or 1}
+            own = os.times()
+            files.write_json(
+                self.tier / "timing.json",
+                {
+                    "started": started,
+                    "wall_s": time.time() - started,
+                    "cores": cores or 1,
+                    "snakemake_cpu_s": own.user + own.system,
+                },
             )
 
     def job(self, wildcards: Any) -> Job:
@@ -137,8 +148,8 @@ def _back_from_the_future(folder: Path) -> None:
     import time
 
     now = time.time()
-    for name, _, files in os.walk(folder):
-        for path in (name, *(os.path.join(name, file) for file in files)):
+    for name, _, inner in os.walk(folder):
+        for path in (name, *(os.path.join(name, file) for file in inner)):
             with contextlib.suppress(OSError):
                 if os.stat(path).st_mtime > now + 1:
                     os.utime(path, (now, now))

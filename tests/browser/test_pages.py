@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from claimbench import tracking
+from claimbench.tracking import importing
 from tests.conftest import PaperFolder
 from tests.unit.test_report import page
 from tests.unit.test_tracking import finish
@@ -69,8 +69,8 @@ def test_mlflow_ui_shows_what_was_logged(paper: PaperFolder, browser: Any) -> No
     from mlflow import MlflowClient
 
     plan = finish(paper, experiments={"toy-paper": ["location"]})
-    tracking.track(plan)
-    uri = tracking.default_uri(plan.config)
+    importing.track(plan)
+    uri = importing.default_uri(plan.config)
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("toy-paper").experiment_id
     run = client.search_runs([experiment], filter_string="params.method = 'median'")[0]

@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from claimbench.plan import make_plan
-from claimbench.spec import load_config
+from claimbench.plan.plan import make_plan
+from claimbench.spec.config import load_config
 from tests.conftest import EXPERIMENTS, PAPER, PaperFolder
 from tests.workflow.test_pipeline import environment, tables_of
 

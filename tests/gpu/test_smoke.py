@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from claimbench import gpus, meters
-from claimbench.plan import Plan, make_plan
-from claimbench.spec import load_config
+from claimbench.execute import gpus, meters
+from claimbench.plan.plan import Plan, make_plan
+from claimbench.spec.config import load_config
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is visible")
-BARE = "import sys; sys.modules['snakemake'] = sys.modules['mlflow'] = None; from claimbench.cli import main; main()"
+BARE = "import sys; sys.modules['snakemake'] = sys.modules['mlflow'] = None; from claimbench.commands.main import main; main()"
 
 
 def claimbench(*arguments: str, cwd: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from claimbench import runner, steps
+from claimbench.execute import runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.deep_learning_theory import experiments, information, recursions, sampling
 from claimbench.papers.deep_learning_theory.activations import (
     ACTIVATIONS,
@@ -21,8 +22,8 @@ from claimbench.papers.deep_learning_theory.activations import (
     correlated_average,
 )
 from claimbench.papers.deep_learning_theory.gradient_descent import Networks, largest_rate
-from claimbench.plan import make_plan
-from claimbench.spec import load_config
+from claimbench.plan.plan import make_plan
+from claimbench.spec.config import load_config
 
 # ---- averages --------------------------------------------------------------------------------------------------------
 
@@ -284,7 +285,7 @@ def test_largest_rate_is_the_linear_limit() -> None:
 
 
 def judged(tmp_path: Path, sabotage: str, experiment: str, method: str, **hyper: Any) -> dict[str, str]:
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     values = {
         "tier": "laptop",
@@ -302,7 +303,7 @@ def judged(tmp_path: Path, sabotage: str, experiment: str, method: str, **hyper:
     executor.fit(job)
     executor.score(job)
     collect(plan, "deep-learning-theory")
-    return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "deep-learning-theory")}
+    return {row["claim_id"]: row["verdict"] for row in judge_paper(plan, "deep-learning-theory")}
 
 
 def test_a_wrong_initialisation_turns_the_headline(tmp_path: Path) -> None:

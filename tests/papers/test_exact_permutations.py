@@ -9,10 +9,11 @@ import pytest
 import torch
 from scipy import integrate
 
-from claimbench import steps
+from claimbench.execute import local
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.exact_permutations import ensemble, experiments, kernels, networks
-from claimbench.plan import make_plan
-from claimbench.spec import load_config
+from claimbench.plan.plan import make_plan
+from claimbench.spec.config import load_config
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_extrapolation_recovers_a_limit() -> None:
 
 
 def judged(tmp_path: Path, sabotage: str, experiment: str, tier: str, **hyper: object) -> dict[str, str]:
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     config = load_config(
         None,
@@ -156,10 +157,10 @@ def judged(tmp_path: Path, sabotage: str, experiment: str, tier: str, **hyper: o
         },
     )
     plan = make_plan(config)
-    rows = steps.fit_and_score(plan, "exact-permutations", experiment)
+    rows = local.fit_and_score(plan, "exact-permutations", experiment)
     assert all(row["status"] == "done" for row in rows), rows
     collect(plan, "exact-permutations")
-    return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "exact-permutations")}
+    return {row["claim_id"]: row["verdict"] for row in judge_paper(plan, "exact-permutations")}
 
 
 def test_the_wrong_kernel_turns_the_published_curve(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from claimbench import runner, steps
+from claimbench.execute import preparation, runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.fastrp import classification, experiments, projection, walks
-from claimbench.plan import make_plan
-from claimbench.spec import load_config
+from claimbench.plan.plan import make_plan
+from claimbench.spec.config import load_config
 
 
 def graph(n: int = 60, p: float = 0.15, seed: int = 0) -> sp.csr_matrix:
@@ -189,7 +190,7 @@ def test_the_paper_tier_runs_the_published_parameter_study(tmp_path: Path) -> No
 def judged(
     tmp_path: Path, sabotage: str, experiment: str, keep: Any, needs: tuple[str, ...] = (), **hyper: Any
 ) -> dict[str, str]:
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     values = {
         "tier": "laptop",
@@ -207,11 +208,11 @@ def judged(
         runs = tuple(run for job in jobs for run in job.runs if keep(run))
         job = dataclasses.replace(jobs[0], runs=runs)
         for dataset in job.datasets:
-            runner.prepare(plan, dataset)
+            preparation.prepare(plan, dataset)
         executor.fit(job)
         executor.score(job)
     collect(plan, "fastrp")
-    return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "fastrp")}
+    return {row["claim_id"]: row["verdict"] for row in judge_paper(plan, "fastrp")}
 
 
 @pytest.mark.slow

@@ -14,7 +14,9 @@ import scipy.sparse
 import torch
 from torch.nn import functional
 
-from claimbench import runner, seeding, steps
+from claimbench import seeding
+from claimbench.execute import preparation, runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.forward_gnn import (
     experiments,
     forward_forward,
@@ -26,9 +28,10 @@ from claimbench.papers.forward_gnn import (
     top_down,
     virtual_nodes,
 )
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
 from claimbench.run import Checkpoint, Run
-from claimbench.spec import load_config, load_paper, papers_dirs
+from claimbench.spec.config import load_config
+from claimbench.spec.folders import load_paper, papers_dirs
 
 HYPER = next(load_paper(folder / "forward_gnn").hyper for folder in papers_dirs(load_config(None)))
 
@@ -321,7 +324,7 @@ def test_link_scores() -> None:
 @pytest.mark.skipif("CLAIMBENCH_MIRROR" not in os.environ, reason="needs CoraML: set CLAIMBENCH_MIRROR")
 def test_shuffled_labels_turn_the_headline_claim(tmp_path: Path) -> None:
     """C2c (SF beats one-layer BP by 30 points on CoraML) holds after 60 updates, and not with shuffled training labels."""
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     verdicts = {}
     for sabotage in ("none", "shuffled-labels"):
@@ -343,12 +346,12 @@ def test_shuffled_labels_turn_the_headline_claim(tmp_path: Path) -> None:
             for r in whole.runs
             if r.cell.dataset == "cora-ml" and r.cell.method in ("SF", "BP") and r.cell.setting["L"] == 1
         )
-        runner.prepare(plan, "cora-ml")
+        preparation.prepare(plan, "cora-ml")
         executor, job = runner.Runner(plan), dataclasses.replace(whole, runs=runs)
         executor.fit(job)
         executor.score(job)
         collect(plan, "forward-gnn")
-        verdicts[sabotage] = {row["claim_id"]: row for row in steps.judge(plan, "forward-gnn")}["C2c"]
+        verdicts[sabotage] = {row["claim_id"]: row for row in judge_paper(plan, "forward-gnn")}["C2c"]
     assert verdicts["none"]["verdict"] == "reproduced", verdicts["none"]
     assert verdicts["shuffled-labels"]["verdict"] == "contradicted", verdicts["shuffled-labels"]
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from claimbench import runner, steps
+from claimbench.execute import preparation, runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.gradient_noise import (
     deep_mlp,
     experiments,
@@ -23,9 +24,9 @@ from claimbench.papers.gradient_noise import (
     neural_ram,
     noise,
 )
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
 from claimbench.run import Checkpoint, Run
-from claimbench.spec import load_config
+from claimbench.spec.config import load_config
 from tests.papers.killing import kill
 
 MLP = {
@@ -446,7 +447,7 @@ def test_machine_keeps_distributions() -> None:
 
 
 def judged(tmp_path: Path, sabotage: str, experiment: str, keep: Any, **hyper: Any) -> dict[str, str]:
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     values = {
         "tier": "laptop",
@@ -462,12 +463,12 @@ def judged(tmp_path: Path, sabotage: str, experiment: str, keep: Any, **hyper: A
     (whole,) = plan.jobs.values()
     job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
     for dataset in job.datasets:
-        runner.prepare(plan, dataset)
+        preparation.prepare(plan, dataset)
     executor = runner.Runner(plan)
     executor.fit(job)
     executor.score(job)
     collect(plan, "gradient-noise")
-    return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "gradient-noise")}
+    return {row["claim_id"]: row["verdict"] for row in judge_paper(plan, "gradient-noise")}
 
 
 def test_labels_out_of_order_turn_the_headline(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from claimbench import data as datasets
-from claimbench import runner, steps
 from claimbench.data import registry
+from claimbench.execute import preparation, runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.guidance import (
     alignment,
     convolutional,
@@ -27,9 +28,9 @@ from claimbench.papers.guidance import (
     sequence_tasks,
     sequence_training,
 )
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
 from claimbench.run import Checkpoint, Run
-from claimbench.spec import load_config
+from claimbench.spec.config import load_config
 from tests.papers.killing import kill
 
 IMAGE = {
@@ -510,7 +511,7 @@ def test_perplexity_of_a_uniform_guess() -> None:
 
 def judged(tmp_path: Path, sabotage: str) -> dict[str, str]:
     """The unguided and the guided network of the smoke tier, deeper and longer, with verdicts."""
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     shapes = {"residual-18": {"widths": [4, 8, 16, 32], "stem": 1}}
     deep = {"hidden_layers": 40, "steps": 500, "log_every": 500, "learning_rate": 2e-3, "dropout": 0.0}
@@ -529,7 +530,7 @@ def judged(tmp_path: Path, sabotage: str) -> dict[str, str]:
         },
     }
     plan = make_plan(load_config(None, values))
-    runner.prepare(plan, "digits")
+    preparation.prepare(plan, "digits")
     executor = runner.Runner(plan)
     for name, method, setting in (
         ("guides", "residual-18", {"weights": "untrained"}),
@@ -542,7 +543,7 @@ def judged(tmp_path: Path, sabotage: str) -> dict[str, str]:
         executor.fit(job)
         executor.score(job)
     collect(plan, "guidance")
-    return {row["claim_id"]: row["verdict"] for row in steps.judge(plan, "guidance")}
+    return {row["claim_id"]: row["verdict"] for row in judge_paper(plan, "guidance")}
 
 
 def test_a_guide_that_saw_other_images_turns_the_headline(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from claimbench import runner, steps
+from claimbench.execute import runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.pfn import experiments, training
 from claimbench.papers.pfn import gaussian_process as gp
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
 from claimbench.run import Checkpoint, Run
-from claimbench.spec import load_config
+from claimbench.spec.config import load_config
 from tests.papers.killing import kill
 
 HYPER = {
@@ -213,7 +214,7 @@ def test_nuts_answers_the_first_datasets_of_the_network() -> None:
 
 def test_too_small_a_prior_turns_the_headline(tmp_path: Path) -> None:
     """More datasets bring the network nearer, unless those of the large budgets come from another process."""
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     verdicts = {}
     for sabotage in ("none", "drifting-prior"):
@@ -240,6 +241,6 @@ def test_too_small_a_prior_turns_the_headline(tmp_path: Path) -> None:
         executor.fit(job)
         executor.score(job)
         collect(plan, "pfn")
-        verdicts[sabotage] = next(r["verdict"] for r in steps.judge(plan, "pfn") if r["claim_id"] == "C2")
+        verdicts[sabotage] = next(r["verdict"] for r in judge_paper(plan, "pfn") if r["claim_id"] == "C2")
     assert verdicts["none"] == "reproduced"
     assert verdicts["drifting-prior"] in ("contradicted", "inconclusive")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from claimbench import steps
-from claimbench.collect import collect
 from claimbench.data import Data
 from claimbench.errors import Skipped
+from claimbench.execute import local
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.pfn import (
     baselines,
     bayesian_networks,
@@ -28,9 +28,10 @@ from claimbench.papers.pfn import (
     training,
 )
 from claimbench.papers.pfn import gaussian_process as gp
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
+from claimbench.records.collect import collect
 from claimbench.run import Checkpoint, Run
-from claimbench.spec import load_config
+from claimbench.spec.config import load_config
 from tests.papers.killing import kill
 
 HYPER: dict[str, Any] = {
@@ -302,11 +303,11 @@ def test_labels_out_of_order_turn_the_tabular_headline(tmp_path: Path, monkeypat
             "overrides": {"pfn": overrides},
         }
         plan = make_plan(load_config(None, values))
-        rows = steps.fit_and_score(plan, "pfn", "ranks")
+        rows = local.fit_and_score(plan, "pfn", "ranks")
         assert {row["status"] for row in rows} == {"done"}, rows
-        steps.fit_and_score(plan, "pfn", "tables")
+        local.fit_and_score(plan, "pfn", "tables")
         collect(plan, "pfn")
-        verdicts[sabotage] = {row["claim_id"]: row for row in steps.judge(plan, "pfn")}
+        verdicts[sabotage] = {row["claim_id"]: row for row in judge_paper(plan, "pfn")}
     assert verdicts["none"]["C5"]["verdict"] != "contradicted"
     assert verdicts["shuffled-labels"]["C5"]["verdict"] == "contradicted"
     assert verdicts["shuffled-labels"]["C5"]["diff"] < verdicts["none"]["C5"]["diff"] - 1

@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from claimbench import runner, steps
+from claimbench.execute import runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.s_kan import authors, bases, convolution, experiments, networks, tasks, training
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
 from claimbench.run import Checkpoint, Run
-from claimbench.spec import load_config
+from claimbench.spec.config import load_config
 from tests.papers.killing import kill
 
 HYPER = {
@@ -375,7 +376,7 @@ def test_images_are_scaled_by_the_training_part() -> None:
 
 
 def test_values_out_of_order_turn_the_headline(tmp_path: Path) -> None:
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     verdicts = {}
     for sabotage in ("none", "shuffled-values"):
@@ -399,6 +400,6 @@ def test_values_out_of_order_turn_the_headline(tmp_path: Path) -> None:
             executor.fit(job)
             executor.score(job)
         collect(plan, "s-kan")
-        verdicts[sabotage] = next(r["verdict"] for r in steps.judge(plan, "s-kan") if r["claim_id"] == "C2")
+        verdicts[sabotage] = next(r["verdict"] for r in judge_paper(plan, "s-kan") if r["claim_id"] == "C2")
     assert verdicts["none"] == "reproduced"
     assert verdicts["shuffled-values"] == "contradicted"

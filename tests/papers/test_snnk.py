@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from claimbench import runner, steps
+from claimbench.execute import preparation, runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.snnk import digits, experiments, features, layers, regression
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
 from claimbench.run import Checkpoint, Run
-from claimbench.spec import load_config
+from claimbench.spec.config import load_config
 from tests.papers.killing import kill
 
 POINTS = {"d": 5, "inputs": 4, "weights": 3, "input_norm": 0.6, "weight_norm": 0.8, "sabotage": "none"}
@@ -385,7 +386,7 @@ def test_patches_are_two_by_two_pixels() -> None:
 
 
 def verdict(tmp_path: Path, claim: str, experiment: str, keep: Any, hyper: dict[str, Any]) -> str:
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     values = {
         "tier": "laptop",
@@ -400,12 +401,12 @@ def verdict(tmp_path: Path, claim: str, experiment: str, keep: Any, hyper: dict[
     (whole,) = plan.jobs.values()
     job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run.cell)))
     for dataset in {run.cell.dataset for run in job.runs} - {"none"}:
-        runner.prepare(plan, dataset)
+        preparation.prepare(plan, dataset)
     executor = runner.Runner(plan)
     executor.fit(job)
     executor.score(job)
     collect(plan, "snnk")
-    return next(str(r["verdict"]) for r in steps.judge(plan, "snnk") if r["claim_id"] == claim)
+    return next(str(r["verdict"]) for r in judge_paper(plan, "snnk") if r["claim_id"] == claim)
 
 
 def test_uniform_projections_turn_the_headline(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from sklearn.preprocessing import PowerTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
-from claimbench import runner, steps
 from claimbench.errors import Skipped, UserError
+from claimbench.execute import preparation, runner
+from claimbench.judge.paper import judge_paper
 from claimbench.papers.tabpfn import (
     baselines,
     checkpoints,
@@ -40,9 +41,9 @@ from claimbench.papers.tabpfn import (
     tasks,
 )
 from claimbench.papers.tabpfn.classifier import ClaimBenchTabPFNClassifier
-from claimbench.plan import make_plan
+from claimbench.plan.plan import make_plan
 from claimbench.run import Run
-from claimbench.spec import load_config
+from claimbench.spec.config import load_config
 
 
 class Smoother(nn.Module):
@@ -451,7 +452,7 @@ def test_ranks_round_and_share() -> None:
 
 def test_published_ranks_of_the_raw_table() -> None:
     """Ranks among the paper's eight methods cannot be had from the raw table, which lacks one; TabPFN leads in it."""
-    from claimbench.collect import read_published
+    from claimbench.records.published import read_published
 
     folder = Path(figures.__file__).parent
     rows = [
@@ -555,7 +556,7 @@ def test_labels_out_of_order() -> None:
 @pytest.mark.skipif("mini" not in checkpoints.PINNED, reason="the network mini is not part of this checkout")
 def test_labels_out_of_order_turn_the_headline(tmp_path: Path) -> None:
     """C1 on the table that needs no download: ahead of boosting, unless the network is shown wrong labels."""
-    from claimbench.collect import collect
+    from claimbench.records.collect import collect
 
     verdicts = {}
     for sabotage in ("none", "shuffled-labels"):
@@ -570,7 +571,7 @@ def test_labels_out_of_order_turn_the_headline(tmp_path: Path) -> None:
             "overrides": {"tabpfn": {"hyper": {"sabotage": sabotage}}},
         }
         plan = make_plan(load_config(None, values))
-        runner.prepare(plan, "balance-scale")
+        preparation.prepare(plan, "balance-scale")
         (job,) = plan.jobs.values()
         kept = [
             run
@@ -584,5 +585,5 @@ def test_labels_out_of_order_turn_the_headline(tmp_path: Path) -> None:
         executor.fit(job)
         executor.score(job)
         collect(plan, "tabpfn")
-        verdicts[sabotage] = next(row["verdict"] for row in steps.judge(plan, "tabpfn") if row["claim_id"] == "C1")
+        verdicts[sabotage] = next(row["verdict"] for row in judge_paper(plan, "tabpfn") if row["claim_id"] == "C1")
     assert verdicts == {"none": "reproduced", "shuffled-labels": "contradicted"}

@@ -12,8 +12,8 @@ import pytest
 import torch
 from scipy import stats
 
-from claimbench import gpus
 from claimbench.errors import UserError
+from claimbench.execute import gpus
 from claimbench.papers.tabpfn import checkpoints, prior, training
 from claimbench.papers.tabpfn.prior import Configuration, Draws
 from claimbench.run import Checkpoint, Run

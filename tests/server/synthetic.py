@@ -6,9 +6,11 @@ import copy
 import json
 from typing import Any
 
-from claimbench.collect import _run_row, merge, read_published, write_table
-from claimbench.steps import judge
-from claimbench.tables import build
+from claimbench.judge.paper import judge
+from claimbench.present.tables import build
+from claimbench.records.collect import _run_row, merge
+from claimbench.records.columns import write_table
+from claimbench.records.published import read_published
 from tests.conftest import PAPER, PaperFolder
 
 

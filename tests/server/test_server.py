@@ -20,9 +20,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from claimbench import live, runner, tracking
 from claimbench.errors import UserError
-from claimbench.store import Store
+from claimbench.execute import runner
+from claimbench.records.store import Store
+from claimbench.tracking import importing, live
 from tests.conftest import EXPERIMENTS, PaperFolder
 from tests.server.conftest import Server, wait
 from tests.server.synthetic import finished
@@ -81,7 +82,7 @@ def test_a_thousand_runs_and_a_server_killed_on_the_way(
 
     def first() -> None:
         try:
-            tracking.track(plan)
+            importing.track(plan)
         except BaseException as error:
             failure.append(error)
 
@@ -100,7 +101,7 @@ def test_a_thousand_runs_and_a_server_killed_on_the_way(
     server.start()
     before = {run.info.run_id for run in stored(server.uri) if run.info.status == "FINISHED"}
     assert 100 < len(before) < 1000
-    said = tracking.track(plan)
+    said = importing.track(plan)
     runs = stored(server.uri)
     results = [run for run in runs if run.data.tags["run_key"] == "results/smoke"]
     assert len(results) == 1
@@ -120,18 +121,18 @@ def test_a_thousand_runs_and_a_server_killed_on_the_way(
         assert (logged.params["setting"], logged.params["seed"]) == (f"k={k}", str(run.seed))
     history = client_of(server.uri).get_metric_history(next(iter(single.values())).info.run_id, "loss")
     assert sorted((point.step, point.value) for point in history) == [(1, 1.0), (2, 1 / 2), (3, 1 / 3)]
-    assert "0 runs imported, 0 replaced, 1000 there already" in tracking.track(plan)
+    assert "0 runs imported, 0 replaced, 1000 there already" in importing.track(plan)
 
 
 def test_a_run_that_is_there_twice_is_left_once(paper: PaperFolder, server: Server) -> None:
     """As when an answer of the server was lost and MLflow's client asked again."""
     plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": server.uri})
-    tracking.track(plan)
+    importing.track(plan)
     client = client_of(server.uri)
     one = next(run for run in stored(server.uri) if run.data.params.get("method") == "mean")
     client.create_run(one.info.experiment_id, tags={"run_key": one.data.tags["run_key"]})
     assert len(stored(server.uri)) == 8 + 2
-    assert "0 runs imported, 0 replaced, 8 there already" in tracking.track(plan)
+    assert "0 runs imported, 0 replaced, 8 there already" in importing.track(plan)
     assert len(stored(server.uri)) == 8 + 1
     assert one.info.run_id in {run.info.run_id for run in stored(server.uri)}
 
@@ -143,7 +144,7 @@ def test_long_curves(paper: PaperFolder, server: Server) -> None:
         )
     )
     plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": server.uri})
-    tracking.track(plan)
+    importing.track(plan)
     run = next(run for run in stored(server.uri) if run.data.params.get("method") == "median")
     assert len(client_of(server.uri).get_metric_history(run.info.run_id, "long")) == 2500
 
@@ -202,7 +203,7 @@ def test_points_are_there_while_the_run_trains(
 
     # the import replaces it and leaves nothing twice
     plan = finish(paper, experiments={"toy-paper": ["location"]}, seeds=1, tracking={"uri": server.uri})
-    assert ", 1 replaced, " in tracking.track(plan)
+    assert ", 1 replaced, " in importing.track(plan)
     keys = [run.data.tags["run_key"] for run in stored(server.uri)]
     assert sorted(keys) == sorted([*(run.run_key for run in plan.runs), "results/smoke"])
     assert not [run for run in stored(server.uri) if "live" in run.data.tags]
@@ -215,7 +216,7 @@ def test_an_interrupted_run_goes_on_in_its_live_run(
     plan = slow_plan(paper, monkeypatch, server.uri)
     job = next(job for job in plan.jobs.values() if any(run.cell.method == "median" for run in job.runs))
     arguments = ["--config", str(paper.config_file(**plan.config.model_dump())), "fit", "--job", job.id]
-    code = f"from claimbench import cli, live\nlive.LONG_S = live.EVERY_S = 0.1\ncli.main({arguments!r})"
+    code = f"from claimbench.commands import main\nfrom claimbench.tracking import live\nlive.LONG_S = live.EVERY_S = 0.1\nmain.main({arguments!r})"
     first = subprocess.Popen([sys.executable, "-c", code], env=os.environ, cwd=paper.root)
     try:
         wait(lambda: any(run.data.metrics.get("progress", 0) > 5 for run in stored(server.uri)), 30, "live points")
@@ -378,7 +379,7 @@ def test_the_scan_finds_a_secret(tmp_path: Path) -> None:
 def test_name_and_password_from_the_environment_are_used_and_written_nowhere(
     paper: PaperFolder, gate: str, server: Server
 ) -> None:
-    experiments = "from claimbench import live\nlive.LONG_S, live.EVERY_S = 0.0, 0.1\n" + EXPERIMENTS.replace(
+    experiments = "from claimbench.tracking import live\nlive.LONG_S, live.EVERY_S = 0.0, 0.1\n" + EXPERIMENTS.replace(
         "    x = parts.sample(run)\n    run.curve(",
         "    import time\n    for step in range(20):\n        run.curve('progress', step, step)\n        time.sleep(0.05)\n"
         "    x = parts.sample(run)\n    run.curve(",
@@ -411,7 +412,7 @@ def test_a_wrong_password_is_one_sentence_without_it(
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", f"{SECRET}-no")
     plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": gate})
     with pytest.raises(UserError, match="cannot be used now") as error:
-        tracking.track(plan)
+        importing.track(plan)
     assert SECRET not in str(error.value)
     assert "401" in str(error.value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,20 +11,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "claimbench"
-#: from the ground up; a module imports only from layers below its own (and from its own subpackage)
+#: the rooms from the ground up; a module imports only from rooms below its own, and from its own without a circle
 LAYERS = (
-    {"", "errors", "schema", "seeding", "stats", "metrics", "gpus"},
-    {"keys", "store", "validation"},
-    {"spec", "data", "meters"},
-    {"plan", "run", "claim_schema", "qc"},
-    {"claims", "collect", "training", "progress", "live"},
-    {"tables"},
-    {"figures", "nn"},
+    {"", "errors", "seeding", "metrics"},
+    {"files"},
+    {"spec", "data", "run"},
+    {"plan", "training"},
+    {"records", "nn"},
+    {"figures", "judge", "tracking"},
     {"papers"},
-    {"runner", "tracking", "explain", "new_paper", "doctor"},
-    {"report", "steps"},
-    {"workflow", "cli"},
-    {"__main__"},
+    {"execute", "present"},
+    {"commands"},
+    {"workflow", "__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = {
@@ -70,7 +69,7 @@ def imports(path: Path) -> list[tuple[str, bool]]:
                 if node.level
                 else node.module
             )
-            # `from claimbench import store` imports a module, `from claimbench.store import x` a name of one.
+            # `from claimbench import files` imports a module, `from claimbench.files import x` a name of one.
             names = (
                 [f"{base}.{alias.name}" for alias in node.names]
                 if base in ("claimbench", "claimbench.papers")
@@ -94,6 +93,79 @@ def test_imports_point_downward(path: Path) -> None:
             )
 
 
+def module_of(path: Path) -> str:
+    """The dotted name below the package: ``papers/x/__init__.py`` -> ``papers.x``."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def graph() -> dict[str, set[str]]:
+    """Module -> the modules that it imports at run time, wherever the import stands."""
+    known = {module_of(path) for path in MODULES}
+    edges: dict[str, set[str]] = {}
+    for path in MODULES:
+        for name, _ in imports(path):
+            target = name.removeprefix("claimbench.") if name.startswith("claimbench.") else ""
+            while target and target not in known:  # a name of a module
+                target = target.rpartition(".")[0]
+            if target not in ("", "papers", module_of(path)):
+                edges.setdefault(module_of(path), set()).add(target)
+    return edges
+
+
+def circle_in(edges: dict[str, set[str]]) -> list[str]:
+    """A path that ends where it starts; empty when there is none."""
+    done: set[str] = set()
+
+    def visit(node: str, trail: list[str]) -> list[str]:
+        if node in trail:
+            return [*trail[trail.index(node) :], node]
+        for target in sorted(edges.get(node, ())) if node not in done else ():
+            if found := visit(target, [*trail, node]):
+                return found
+        done.add(node)
+        return []
+
+    return next((found for node in sorted(edges) if (found := visit(node, []))), [])
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert circle_in(graph()) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circle_in({"a": {"b"}, "b": {"c", "d"}, "c": {"d"}}) == []
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def test_the_picture_of_the_rooms_is_true() -> None:
+    """docs/design/0006-rooms.md draws what is imported; what everything uses, and what follows from others, left out."""
+    rooms: dict[str, set[str]] = {}
+    for module, targets in graph().items():
+        own = module.split(".")[0]
+        rooms.setdefault(own, set()).update({t.split(".")[0] for t in targets} - {own, *LAYERS[0], *LAYERS[1]})
+
+    def reaches(start: str, goal: str) -> bool:
+        return start == goal or any(reaches(target, goal) for target in rooms.get(start, ()))
+
+    wanted = {
+        (own, target)
+        for own, targets in rooms.items()
+        for target in targets
+        if own != "__main__" and not any(reaches(other, target) for other in targets - {target})
+    }
+    page = (PACKAGE.parents[1] / "docs" / "design" / "0006-rooms.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^ +(\w+) --> (\w+)$", page, re.MULTILINE)) == wanted
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if part_of(p) not in ("papers", "data")],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_files_of_the_core_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600
+
+
 @pytest.mark.parametrize(
     "folder", sorted(p for p in (PACKAGE / "papers").iterdir() if (p / "paper.yaml").is_file()), ids=lambda p: p.name
 )
@@ -107,7 +179,7 @@ def test_papers_import_no_other_paper(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in MODULES if part_of(path) not in ("papers", "nn", "metrics", "stats", "data", "claims")],
+    [path for path in MODULES if part_of(path) not in ("papers", "nn", "metrics", "data", "judge")],
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
@@ -115,7 +187,9 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     assert not heavy, "import them inside the functions that need them"
 
 
-@pytest.mark.parametrize("module", ["claimbench", "claimbench.cli", "claimbench.plan", "claimbench.data.registry"])
+@pytest.mark.parametrize(
+    "module", ["claimbench", "claimbench.commands.main", "claimbench.plan.plan", "claimbench.data.registry"]
+)
 def test_planning_loads_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in {sorted(HEAVY)} if name in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -126,13 +200,13 @@ def test_a_wrong_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = tmp_path / "papers" / "one"
     folder.mkdir(parents=True)
     (folder / "method.py").write_text(
-        "from claimbench.runner import Runner\nfrom ..two import method\nfrom . import other\n"
+        "from claimbench.execute.runner import Runner\nfrom ..two import method\nfrom . import other\n"
     )
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     assert [name for name, _ in imports(folder / "method.py")] == [
-        "claimbench.runner",
+        "claimbench.execute.runner",
         "claimbench.papers.two",
         "claimbench.papers.one",
     ]
-    with pytest.raises(AssertionError, match=r"imports claimbench\.runner"):
+    with pytest.raises(AssertionError, match=r"imports claimbench\.execute\.runner"):
         test_imports_point_downward(folder / "method.py")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from claimbench.errors import UserError
-from claimbench.validation import read_yaml
+from claimbench.spec.reading import read_yaml
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "claimbench"
 #: dotted name of a call -> the one file that may make it

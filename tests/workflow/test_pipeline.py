@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from claimbench.schema import TIMING_COLUMNS
+from claimbench.records.columns import TIMING_COLUMNS
 from tests.conftest import EXPERIMENTS, PAPER, PARTS, PaperFolder
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ rule collect:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=W.code_key("claimbench.collect", "claimbench.schema"),
+        code=W.code_key("claimbench.records.collect", "claimbench.records.columns", "claimbench.records.published"),
     shell:
         "claimbench collect --paper {wildcards.paper} --to {output.runs} 2>&1 | tee {log}"
 
@@ -34,7 +34,7 @@ rule judge:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=W.code_key("claimbench.claims", "claimbench.stats", "claimbench.steps"),
+        code=W.code_key("claimbench.judge.paper", "claimbench.judge.verdicts", "claimbench.judge.statistics"),
     shell:
         "claimbench judge --paper {wildcards.paper} --to {output.verdicts} 2>&1 | tee {log}"
 
@@ -56,7 +56,7 @@ rule tables:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=W.code_key("claimbench.tables"),
+        code=W.code_key("claimbench.present.tables"),
     shell:
         "claimbench tables --paper {wildcards.paper} --to {output.folder} 2>&1 | tee {log}"
 
@@ -77,7 +77,7 @@ rule figures:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=W.code_key("claimbench.figures", "claimbench.papers.{paper}.figures"),
+        code=W.code_key("claimbench.present.drawing", "claimbench.figures", "claimbench.papers.{paper}.figures"),
     shell:
         "claimbench figures --paper {wildcards.paper} --to {output.folder} 2>&1 | tee {log}"
 
@@ -117,7 +117,7 @@ rule report:
     conda:
         "../../envs/cpu.yaml"
     params:
-        code=W.code_key("claimbench.report", "claimbench.report.build"),
+        code=W.code_key("claimbench.present.report"),
     shell:
         "claimbench report --to {output.page} 2>&1 | tee {log}"
 

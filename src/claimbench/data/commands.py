@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from claimbench.data import registry
-from claimbench.data.registry import Entry, Source, given_mirror
+from claimbench.data.entries import Entry, Source
+from claimbench.data.registry import given_mirror
 from claimbench.errors import DataUnavailable, UserError
 
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from claimbench.data import archive, guard
-from claimbench.data.registry import Entry, File, Source, Wheel
+from claimbench.data.entries import Entry, File, Source, Wheel
 from claimbench.errors import DataUnavailable, UserError
-from claimbench.store import read_json, write_json
+from claimbench.files import read_json, write_json
 
 log = logging.getLogger("claimbench.data")
 

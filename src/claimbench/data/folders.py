@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from claimbench.data.registry import Entry
+from claimbench.data.entries import Entry
 from claimbench.errors import DataUnavailable
 
 PARTS = ("train", "val")

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from claimbench.data import archive, guard, tabular, unpickle
-from claimbench.data.registry import Entry
+from claimbench.data.entries import Entry
 from claimbench.errors import UserError
 
 Arrays = dict[str, Any]

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from claimbench.data import fetch, folders, guard, loaders, splits
-from claimbench.data.registry import Entry, complete_split, get, given_mirror, split_key
+from claimbench.data import fetch, folders, guard, loaders
+from claimbench.data.entries import Entry
+from claimbench.data.registry import check, get, given_mirror, split_of
+from claimbench.data.splits import Parts, Split
 from claimbench.errors import UserError
-from claimbench.store import read_json, replacing, write_json
+from claimbench.files import read_json, replacing, write_json
 
 _INPUTS = ("x", "categorical")
 """Arrays of independent samples that fit may see; ``x`` is cut by rows."""
@@ -39,13 +41,12 @@ class Data:
       -1 outside of training and validation; ``train_idx``, ``val_idx``, ``test_idx`` int64. Score also gets ``test_y``,
       the labels of ``test_idx``.
     - graph, ``unsupervised``: ``edge_index`` alone; score gets ``labels`` (N, C) uint8, one or several a node.
-    - graph, ``links``: see :func:`claimbench.data.splits.links`; the ``test_*`` arrays are for score alone.
+    - graph, ``labelled-nodes`` and ``links``: see :mod:`claimbench.data.splits.graphs`.
     - images, text, tables: ``x`` (n, H, W) uint8 or what the loader gives, and ``y`` (n,) int64 of training and validation
-      samples only, ``train_idx`` and ``val_idx`` into them. Score also gets ``test_x``, ``test_y``. Tables with categories
-      also have ``categorical``, the indices of those columns.
-
-    - tables, ``binary-subsets``: see :func:`claimbench.data.splits.binary_subsets`; ``x`` (K, train + test, F), ``y``
-      (K, train), ``table`` (K,), and for score ``test_x``, ``test_y`` (K, test).
+      samples only, ``train_idx`` and ``val_idx`` into them. Score also gets ``test_x``, ``test_y``; with
+      ``queries: visible`` fit has ``test_x`` too. Tables with categories also have ``categorical``, the indices of those
+      columns.
+    - tables, ``binary-subsets``: see :class:`claimbench.data.splits.samples.BinarySubsets`.
 
     ``info``: ``n_classes``, ``n_features``, ``n_nodes`` and ``n_edges`` or ``n_samples``, ``kind``, ``title``,
     ``source``, ``sha256``, ``split``, ``index``.
@@ -90,7 +91,11 @@ def prepare(name: str, wanted: list[tuple[dict[str, Any], int]], root: Path, mir
     guard.protect(mirror)
     entry = get(name)
     folder = folder_of(entry, root)
-    keys = {split_key(split, index): (complete_split(split), index) for split, index in wanted}
+    keys = {}
+    for params, index in wanted:
+        split = split_of(params)
+        check(entry, split)
+        keys[split.key(index)] = (split, index)
     if not _done(folder, keys):
         with fetch.locked(root / name / ".prepare.lock"):
             try:
@@ -106,7 +111,7 @@ def _done(folder: Path, keys: dict[str, Any]) -> bool:
     )
 
 
-def _write(entry: Entry, keys: dict[str, tuple[dict[str, Any], int]], root: Path, mirror: Path | None) -> None:
+def _write(entry: Entry, keys: dict[str, tuple[Split, int]], root: Path, mirror: Path | None) -> None:
     folder = folder_of(entry, root)
     if _done(folder, keys):  # another process was faster
         return
@@ -126,9 +131,9 @@ def _write(entry: Entry, keys: dict[str, tuple[dict[str, Any], int]], root: Path
         _write_inputs(entry, arrays, folder, origin)
     if arrays is None:
         arrays = _read_inputs(folder)
-    for key, (params, index) in keys.items():
+    for key, (split, index) in keys.items():
         if not (folder / "splits" / f"{key}.fit.safetensors").is_file():
-            fit, score = _cut(entry, arrays, params, index)
+            fit, score = _cut(entry, arrays, split, index)
             _save_npz(folder / "splits" / f"{key}.score.npz", score)
             _save_safetensors(folder / "splits" / f"{key}.fit.safetensors", fit)  # last: it marks the split as complete
 
@@ -179,45 +184,11 @@ def _features(x: Any) -> dict[str, np.ndarray]:
     }
 
 
-def _cut(
-    entry: Entry, arrays: dict[str, Any], params: dict[str, Any], index: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """What fit and what only score may see of one split."""
-    if params["protocol"] == "links":
-        if entry.kind != "graph":
-            raise UserError(f"split: links needs a graph, and {entry.name} is none; allowed: kfold, public, random")
-        found = splits.links(arrays["edge_index"], arrays["y"].size, params["val"], params["test"], index)
-        hidden = {name: value for name, value in found.items() if name.startswith("test_")}
-        return {name: value for name, value in found.items() if name not in hidden}, hidden
-    if entry.kind == "folder" and params["protocol"] != "public":
-        raise UserError(f"split: {entry.name} has a fixed training folder; allowed: public")
-    if params["protocol"] == "unsupervised":
-        if entry.kind != "graph":
-            raise UserError(f"split: unsupervised needs a graph, and {entry.name} is none; allowed: kfold, public, random")
-        y = arrays["y"]
-        one_hot = (y[:, None] == np.arange(y.max() + 1)).astype(np.uint8)
-        return {}, {"labels": arrays.get("labels", one_hot)}
-    if params["protocol"] == "binary-subsets":
-        if entry.kind != "table":
-            raise UserError(f"split: binary-subsets needs a table, and {entry.name} is none; allowed: kfold, public, random")
-        return splits.binary_subsets(arrays, params, index, entry.name)
-    found = {
-        name: chosen.astype(np.int64) for name, chosen in splits.samples(arrays, params, index, entry.name).items()
-    }
-    y, test = arrays["y"], found["test"]
-    seen = np.sort(np.concatenate([found["train"], found["val"]]))
-    if entry.kind == "graph":
-        masked = np.full_like(y, -1)
-        masked[seen] = y[seen]
-        indices = {f"{name}_idx": chosen for name, chosen in found.items()}
-        return {"y": masked, **indices}, {"test_y": y[test]}
-    fit = {
-        "rows": seen,
-        "y": y[seen],
-        "train_idx": np.searchsorted(seen, found["train"]),
-        "val_idx": np.searchsorted(seen, found["val"]),
-    }
-    return fit, {"rows": test, "test_y": y[test]}
+def _cut(entry: Entry, arrays: dict[str, Any], split: Split, index: int) -> Parts:
+    try:
+        return split.cut(arrays, index)
+    except UserError as error:
+        raise UserError(f"dataset {entry.name}, split {split.name}: {error}") from error
 
 
 def load_fit(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
@@ -232,11 +203,13 @@ def load_fit(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
         guard.permit(Path(info["folder"]) / "train")
     if info["kind"] != "graph":
         inputs = _load_npz(folder / "inputs.npz")
-        arrays["x"] = inputs.pop("x")[arrays.pop("rows")]
-        arrays |= inputs
+        x = inputs.pop("x")
+        if "test_rows" in arrays:
+            arrays["test_x"] = x[arrays.pop("test_rows")]
+        arrays |= {"x": x[arrays.pop("rows")], **inputs}
     else:
         arrays |= _load_safetensors(folder / "inputs.safetensors")
-        if complete_split(split)["protocol"] != "links":
+        if "edge_index" not in split_of(split).withholds:
             arrays |= _load_npz(folder / "edges.npz")
     return Data(name, arrays, info)
 
@@ -266,12 +239,13 @@ def _open(name: str, split: dict[str, Any], index: int, root: Path) -> tuple[Pat
         if source.kind == "bundled":
             for path in source.paths.values():
                 guard.protect_bundled(f"{source.where}/{path}")
-    folder, key = folder_of(entry, root), split_key(split, index)
+    cut = split_of(split)
+    folder, key = folder_of(entry, root), cut.key(index)
     if not _done(folder, {key: None}):
         raise UserError(
             f"{folder}: {name} is not prepared for split {key}; run `claimbench data fetch {name}` or the workflow"
         )
-    return folder, key, {**_info(folder), "split": complete_split(split), "index": index}
+    return folder, key, {**_info(folder), "split": cut.parameters, "index": index}
 
 
 def _info(folder: Path) -> dict[str, Any]:

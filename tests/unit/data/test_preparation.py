@@ -193,6 +193,29 @@ def test_what_native_readers_can_open_shows_no_test_split(tmp_path: Path) -> Non
     assert set(load_file(prepared.folder / "inputs.safetensors")) == {"x"}
 
 
+def test_visible_queries_are_given_to_fit(tmp_path: Path) -> None:
+    seeing = {**RANDOM, "queries": "visible"}
+    data.prepare("digits", [(RANDOM, 1), (seeing, 1)], tmp_path)
+    hidden, fit = (data.load_fit("digits", split, 1, tmp_path).arrays for split in (RANDOM, seeing))
+    score = data.load_score("digits", RANDOM, 1, tmp_path).arrays
+    assert set(fit) - set(hidden) == {"test_x"}
+    assert np.array_equal(fit["test_x"], score["test_x"])
+    again = data.load_score("digits", seeing, 1, tmp_path).arrays
+    assert again.keys() == score.keys()
+    assert all(np.array_equal(again[name], score[name]) for name in score)
+
+
+def test_labelled_nodes_of_a_graph(tmp_path: Path) -> None:
+    split = {"protocol": "labelled-nodes", "shares": [0.1, 0.5]}
+    data.prepare("sbm-120", [(split, 2)], tmp_path)
+    fit, score = data.load_fit("sbm-120", split, 2, tmp_path), data.load_score("sbm-120", split, 2, tmp_path)
+    assert set(fit.arrays) == {"x", "edge_index", "nodes", "shares", "n_train", "train_labels"}
+    assert set(score.arrays) - set(fit.arrays) == {"labels"}
+    assert fit.info["split"] == {"protocol": "labelled-nodes", "shares": (0.1, 0.5), "shuffles": 1}
+    known = score.arrays["labels"][fit.arrays["nodes"][0, :60]]
+    assert np.array_equal(fit.arrays["train_labels"][0], known)
+
+
 def test_links_of_images_make_no_sense(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="links needs a graph"):
         data.prepare("digits", [({"protocol": "links"}, 0)], tmp_path)

@@ -67,14 +67,29 @@ def test_the_fingerprint_follows_checksum_loader_and_split(monkeypatch: pytest.M
 
 
 def test_public_splits_are_one_for_all_seeds() -> None:
-    assert registry.split_key({"protocol": "public"}, 3) == registry.split_key({"protocol": "public"}, 0)
-    assert registry.split_key({"protocol": "kfold"}, 3) != registry.split_key({"protocol": "kfold"}, 0)
+    for protocol, one in (("public", True), ("unsupervised", True), ("kfold", False), ("labelled-nodes", False)):
+        split = registry.split_of({"protocol": protocol})
+        assert (split.key(3) == split.key(0)) is one
+
+
+def test_hidden_queries_are_the_default_and_no_part_of_a_key() -> None:
+    hidden = {"protocol": "kfold", "queries": "hidden"}
+    assert registry.fingerprint("digits", hidden) == registry.fingerprint("digits", {"protocol": "kfold"})
+    assert registry.fingerprint("digits", {**hidden, "queries": "visible"}) != registry.fingerprint("digits", hidden)
 
 
 @pytest.mark.parametrize(
     "split, words",
     [
-        ({}, ["protocol", "None", "kfold"]),
+        ({"protocol": None}, ["protocol is None", "kfold"]),
+        ({"protocol": ["kfold"]}, ["protocol is", "['kfold']"]),
+        ({"protocol": "halves", "queries": "shown"}, ["queries is 'shown'", "hidden or visible"]),
+        ({"protocol": "kfold", "queries": "visible"}, ["queries visible", "independent samples", "cora-ml"]),
+        ({"protocol": "labelled-nodes", "shares": [10, 50]}, ["shares is [10, 50]", "fractions"]),
+        ({"protocol": "labelled-nodes", "shares": []}, ["shares is []"]),
+        ({"protocol": "labelled-nodes", "shares": 0.1}, ["shares is 0.1"]),
+        ({"protocol": "binary-subsets"}, ["needs a table", "cora-ml is of the kind graph"]),
+        ({}, ["no protocol", "kfold"]),
         ({"protocol": "kfolds"}, ["'kfolds'", "did you mean 'kfold'"]),
         ({"protocol": "kfold", "fold": 5}, ["'fold'", "did you mean 'folds'"]),
         ({"protocol": "kfold", "folds": 1}, ["folds is 1", "at least 2"]),

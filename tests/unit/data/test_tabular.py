@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from claimbench import data
-from claimbench.data import loaders, registry, splits
+from claimbench.data import loaders, registry
 from claimbench.data.loaders import LOADERS
 from claimbench.data.preparation import folder_of
+from claimbench.data.splits.samples import BinarySubset, BinarySubsets
 from claimbench.errors import UserError
 
 HALVES = {"protocol": "halves"}
@@ -137,8 +138,7 @@ def test_many_subsets_of_a_collection(tmp_path: Path) -> None:
     assert np.isnan(arrays["x"][60:, 2]).all()
     assert not np.isnan(arrays["x"][:60]).any()
     assert np.bincount(arrays["table"]).tolist() == [60, 50]
-    params = {"train": 10, "test": 20, "most": 40, "subsets": 3}
-    fit, score = splits.binary_subsets(arrays, params, 2, "made-up")
+    fit, score = BinarySubsets(train=10, test=20, most=40, subsets=3).cut(arrays, 2)
     assert set(fit) == {"rows", "y", "table"}, "no label of a test row"
     assert fit["rows"].shape == (6, 30)
     for rows, table, test, labels in zip(fit["rows"], fit["table"], score["rows"], score["test_y"], strict=True):
@@ -146,7 +146,7 @@ def test_many_subsets_of_a_collection(tmp_path: Path) -> None:
         assert set(arrays["table"][rows]) == {table}
         assert rows[10:].tolist() == test.tolist()
         assert arrays["y"][test].tolist() == labels.tolist()
-    alone = splits.binary_subset(arrays["y"][:60], 10, 20, 40, 7, "made-up")  # run 2, subset 1
+    alone = BinarySubset(train=10, test=20, most=40).choose({"y": arrays["y"][:60]}, 7)  # run 2, subset 1
     assert fit["rows"][1].tolist() == [*alone["train"], *alone["test"]]
 
 

@@ -33,7 +33,7 @@ def significance(values: Array) -> Array:
     """
     from scipy.stats import wilcoxon
 
-    from claimbench.stats import holm
+    from claimbench.judge.statistics import holm
 
     methods = values.shape[1]
     pairs = list(itertools.combinations(range(methods), 2))

@@ -1,0 +1,1 @@
+"""Running jobs: fits and scores, meters, GPUs, progress."""

@@ -1,0 +1,37 @@
+"""Bring the datasets of a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from claimbench import files
+from claimbench.errors import DataUnavailable, UserError, nearest
+from claimbench.plan.plan import Plan
+
+if TYPE_CHECKING:
+    pass
+
+
+def data_marker(plan: Plan, dataset: str) -> Path:
+    """The file that says whether a tier's dataset is ready, and if not, which sources were tried."""
+    return plan.tier_dir / "data" / f"{dataset}.json"
+
+
+def prepare(plan: Plan, dataset: str) -> dict[str, Any]:
+    """Bring a dataset and the splits that the plan uses; a dataset that no source has is a result too."""
+    from claimbench import data
+
+    splits = plan.datasets.get(dataset)
+    if splits is None:
+        raise UserError(
+            f"dataset {dataset!r} is not used by tier {plan.config.tier} ({nearest(dataset, plan.datasets)})"
+        )
+    mirror = Path(plan.config.mirror) if plan.config.mirror else None
+    try:
+        data.prepare(dataset, splits, Path(plan.config.data_dir), mirror)
+        marker: dict[str, Any] = {"status": "ready", "tried": []}
+    except DataUnavailable as error:
+        marker = {"status": "missing", "tried": error.tried}
+    files.write_json(data_marker(plan, dataset), {"dataset": dataset, **marker})
+    return marker

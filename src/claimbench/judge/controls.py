@@ -1,0 +1,86 @@
+"""Floors and ceilings: a method below its floor or above its ceiling points at a fault, not at a finding."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from claimbench import files
+from claimbench.plan.plan import Plan
+from claimbench.spec.paper import ExperimentSpec, Floor
+
+if TYPE_CHECKING:
+    pass
+
+
+def write_faults(plan: Plan) -> None:
+    """``controls.json``: cells on the wrong side of a floor or ceiling."""
+    import pyarrow.parquet as pq
+
+    from claimbench.judge import controls
+
+    found = []
+    for slug, spec in plan.papers.items():
+        folder = plan.tier_dir / "papers" / slug
+        runs, metrics = (pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("runs", "metrics"))
+        found += [{"paper": slug, **row} for row in controls.faults(spec.experiments, runs, metrics)]
+    files.write_json(plan.tier_dir / "qc.json", found)
+
+
+Row = dict[str, Any]
+
+
+def faults(experiments: dict[str, ExperimentSpec], runs: list[Row], metrics: list[Row]) -> list[Row]:
+    """Cells whose mean lies on the wrong side of a control of their experiment on the same dataset.
+
+    Args:
+        experiments: the paper's experiments by name.
+        runs: rows of the ``runs`` table of one paper.
+        metrics: rows of its ``metrics`` table.
+
+    Returns:
+        One row a fault: experiment, method, dataset, setting, metric, value, control, limit, kind (``floor`` or
+        ``ceiling``).
+    """
+    cell_of = {row["run_key"]: row for row in runs}
+    values: dict[tuple[str, str, str, str, str], list[float]] = defaultdict(list)
+    for row in metrics:
+        cell = cell_of[row["run_key"]]
+        key = (cell["experiment"], cell["method"], cell["dataset"], cell["setting"], f"{row['split']}/{row['metric']}")
+        values[key].append(row["value"])
+    found: list[Row] = []
+    for name, experiment in experiments.items():
+        for kind, control in (("floor", experiment.floor), ("ceiling", experiment.ceiling)):
+            if control is not None:
+                found += _against(name, kind, control, values)
+    return found
+
+
+def _against(
+    name: str, kind: str, control: Floor, values: dict[tuple[str, str, str, str, str], list[float]]
+) -> list[Row]:
+    limits: dict[str, list[float]] = defaultdict(list)
+    for (experiment, method, dataset, _, metric), numbers in values.items():
+        if experiment == name and method == control.method and metric == control.metric:
+            limits[dataset] += numbers
+    sign = 1.0 if (kind == "floor") == control.higher_is_better else -1.0
+    return [
+        {
+            "experiment": name,
+            "method": method,
+            "dataset": dataset,
+            "setting": setting,
+            "metric": metric,
+            "value": mean(numbers),
+            "control": control.method,
+            "limit": mean(limits[dataset]),
+            "kind": kind,
+        }
+        for (experiment, method, dataset, setting, metric), numbers in sorted(values.items())
+        if experiment == name
+        and metric == control.metric
+        and method != control.method
+        and dataset in limits
+        and sign * (mean(numbers) - mean(limits[dataset])) < 0
+    ]

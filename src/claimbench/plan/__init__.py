@@ -1,0 +1,1 @@
+"""From configuration and papers to cells, runs and jobs, each with its key."""

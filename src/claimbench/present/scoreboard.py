@@ -1,0 +1,44 @@
+"""What a finished tier says on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+from claimbench import files
+from claimbench.plan.plan import Plan
+from claimbench.spec.words import FAILURES, VERDICTS
+
+
+def check(plan: Plan) -> int:
+    """Print the scoreboard and what failed; 0 when no run failed, 1 otherwise."""
+    import pyarrow.parquet as pq
+
+    runs = pq.read_table(plan.tier_dir / "runs.parquet").to_pylist()
+    verdicts = pq.read_table(plan.tier_dir / "verdicts.parquet").to_pylist()
+    width = max((len(slug) for slug in plan.papers), default=5)
+    for slug in plan.papers:
+        count = Counter(row["verdict"] for row in verdicts if row["paper"] == slug)
+        said = ", ".join(f"{count[word]} {word}" for word in VERDICTS if count[word])
+        print(f"{slug:{width}}  {said or 'no claims'}")
+    statuses = Counter(row["status"] for row in runs)
+    failed = [row for row in runs if row["status"] in FAILURES]
+    print(f"{len(runs)} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(statuses.items())))
+    for (what, reason), n in Counter(
+        (f"{row['paper']} {row['experiment']} {row['method']} {row['dataset']}: {row['status']}", row["reason"])
+        for row in runs
+        if row["status"] != "done"
+    ).most_common(12):
+        print(f"  {n} x {what}: {reason}", file=sys.stderr)
+    for row in files.read_json(plan.tier_dir / "qc.json") or []:
+        side = "below its floor" if row["kind"] == "floor" else "beyond its ceiling"
+        cell = " ".join(filter(None, (row["paper"], row["experiment"], row["method"], row["dataset"], row["setting"])))
+        print(
+            f"  {side}: {cell} {row['metric']} {row['value']:.4g}, {row['control']} {row['limit']:.4g}", file=sys.stderr
+        )
+    if failed:
+        print(
+            f"{len(failed)} runs failed; the tables show the holes. `claimbench retry` forgets them.", file=sys.stderr
+        )
+        return 1
+    return 0

@@ -1,0 +1,1 @@
+"""What runs leave: the store, the tables made from it, published numbers, costs."""
