@@ -8,7 +8,14 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 #: packages and modules whose annotations are checked, with all below them
-CHECKED = ("claimbench.nn",)
+_PAPERS = {
+    "deep_learning_theory": ("activations", "recursions", "sampling", "information", "gradient_descent"),
+    "gradient_noise": ("noise", "deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram"),
+}
+CHECKED = (
+    "claimbench.nn",
+    *(f"claimbench.papers.{paper}.{module}" for paper, modules in _PAPERS.items() for module in modules),
+)
 
 
 def typechecker(function: Any) -> Any:

@@ -7,16 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-Function = Callable[[torch.Tensor], torch.Tensor]
+#: of every element on its own
+Function = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation ``s``.
+    """An activation ``s``, elementwise.
 
     Args:
+        name: as in paper.yaml.
         value: ``s(z)``.
         slope: ``s'(z)``.
         slopes: ``(a+, a-)`` of a scale-invariant activation ``a+ z`` for z > 0 and ``a- z`` for z < 0, else None.
@@ -31,26 +36,27 @@ class Activation:
 
     @property
     def A2(self) -> float:
-        """``(a+^2 + a-^2) / 2`` (eq. 5.63)."""
+        """``(a+^2 + a-^2) / 2`` of a scale-invariant activation (eq. 5.63)."""
         assert self.slopes is not None
         return (self.slopes[0] ** 2 + self.slopes[1] ** 2) / 2
 
     @property
     def A4(self) -> float:
-        """``(a+^4 + a-^4) / 2`` (eq. 5.115)."""
+        """``(a+^4 + a-^4) / 2`` of a scale-invariant activation (eq. 5.115)."""
         assert self.slopes is not None
         return (self.slopes[0] ** 4 + self.slopes[1] ** 4) / 2
 
     @property
     def a1(self) -> float:
-        """Of ``<s^2>_K / s1^2 = K + a1 K^2 + a2 K^3 + ...`` (eqs. 5.86 to 5.94)."""
+        """Second coefficient of ``<s^2>_K / s1^2 = K + a1 K^2 + a2 K^3 + ...`` of a smooth activation with s(0) = 0
+        (eqs. 5.86 to 5.94)."""
         assert self.taylor is not None
         s1, s2, s3, _, _ = self.taylor
         return s3 / s1 + 0.75 * (s2 / s1) ** 2
 
     @property
     def a2(self) -> float:
-        """See :attr:`a1`."""
+        """Third coefficient, see :attr:`a1`."""
         assert self.taylor is not None
         s1, s2, s3, s4, s5 = self.taylor
         return s5 / (4 * s1) + 0.625 * (s4 / s1) * (s2 / s1) + 5 / 12 * (s3 / s1) ** 2
@@ -66,14 +72,15 @@ def _scale_invariant(name: str, down: float) -> Activation:
     )
 
 
-def _phi(z: torch.Tensor) -> torch.Tensor:
+def _phi(z: Tensor) -> Tensor:
     return torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
 
 
-def _cdf(z: torch.Tensor) -> torch.Tensor:
+def _cdf(z: Tensor) -> Tensor:
     return torch.special.ndtr(z)
 
 
+#: by name
 ACTIVATIONS = {
     each.name: each
     for each in (
@@ -98,7 +105,7 @@ _REACH, _POINTS = 12.0, 2001
 
 
 @lru_cache(maxsize=1)
-def _grid() -> tuple[torch.Tensor, torch.Tensor]:
+def _grid() -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
     x = torch.linspace(-_REACH, _REACH, _POINTS, dtype=torch.float64)
     weights = _phi(x) * (x[1] - x[0])
     return x, weights / weights.sum()
@@ -112,7 +119,8 @@ def average(f: Function, K: float) -> float:
 
 @dataclass(frozen=True)
 class Averages:
-    """``<s^2>``, ``<s^4>``, ``<s'^2>``, ``<s'^4>``, ``<s^2 s'^2>``, ``<s^2 (z^2 - K)>`` and ``<s'^2 (z^2 - K)>``."""
+    """Averages over z ~ N(0, K), in order ``<s^2>``, ``<s^4>``, ``<s'^2>``, ``<s'^4>``, ``<s^2 s'^2>``,
+    ``<s^2 (z^2 - K)>`` and ``<s'^2 (z^2 - K)>`` (section 5.1)."""
 
     s2: float
     s4: float
@@ -140,8 +148,8 @@ def averages(activation: Activation, K: float) -> Averages:
 
 
 def correlated_average(activation: Activation, K: float, c: float) -> float:
-    """``<s(u) s(v)>`` for u and v of variance K and correlation c; closed form for ReLU and its kin, else a
-    Gauss-Hermite product rule."""
+    """``<s(u) s(v)>`` for u and v of variance K and correlation c (section 5.2); closed form for ReLU and its kin, else
+    a Gauss-Hermite product rule."""
     if activation.slopes is not None:
         up, down = activation.slopes
         # s = (up + down)/2 z + (up - down)/2 |z|; <|u||v|> = (2 K / pi)(sqrt(1 - c^2) + c asin c)
@@ -153,8 +161,6 @@ def correlated_average(activation: Activation, K: float, c: float) -> float:
 
 
 @lru_cache(maxsize=1)
-def _hermite() -> tuple[torch.Tensor, torch.Tensor]:
-    import numpy as np
-
+def _hermite() -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(100)
     return torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
+
+    from claimbench.papers.deep_learning_theory.activations import Activation
     from claimbench.run import Run
 
 Artifact = dict[str, Any]
-Array = np.ndarray[Any, Any]
+Array = np.ndarray
 PUBLISHED = Path(__file__).with_name("published.csv")
 
 
@@ -34,7 +39,7 @@ def holm_p(z: Array) -> float:
     return float(min(1.0, p.min() * p.size))
 
 
-def _activation(run: Run) -> Any:
+def _activation(run: Run) -> Activation:
     from claimbench.papers.deep_learning_theory.activations import ACTIVATIONS
 
     return ACTIVATIONS[run.method]
@@ -97,6 +102,7 @@ def fit_no_criticality(run: Run, data: None) -> Artifact:
 
 
 def score_no_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Whether a critical initialisation was found, and how near the ratio came to 1."""
     return {
         "test/critical": float(artifact["critical"]),
         "test/nearest_ratio": float(np.abs(artifact["ratios"] - 1).min()),
@@ -149,7 +155,7 @@ def score_decay(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
         gap = artifact["near"] - K
         metrics["test/parallel_exponent"] = _exponent(l, gap)
         metrics["test/correlation_drift"] = abs(float(c[-1] - c[len(c) // 2]))
-    else:
+    elif activation.slopes is not None:
         m = len(c)
         up, down = activation.slopes
         if up != down and up != -down:
@@ -171,7 +177,6 @@ def _exponent(l: Array, gap: Array) -> float:
 
 def fit_four_point(run: Run, data: None) -> Artifact:
     """Means of the conditional variances and their powers over many networks, by width and layer, with errors."""
-    import torch
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
@@ -249,7 +254,6 @@ def score_four_point(run: Run, artifact: Artifact, data: None) -> dict[str, floa
 
 def fit_dense_path(run: Run, data: None) -> Artifact:
     """The same statistic from networks with all their weights and from Gram sampling."""
-    import torch
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
@@ -320,7 +324,6 @@ def score_tuning(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
 
 def fit_tangent(run: Run, data: None) -> Artifact:
     """Fluctuation tensors times the width, by width and layer, with errors."""
-    import torch
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
@@ -328,18 +331,18 @@ def fit_tangent(run: Run, data: None) -> Artifact:
     C_W = weight_variance(run, recursions.critical(activation).C_W)
     generator = run.torch_generator("networks")
     artifact: Artifact = {}
-    statistics = {
-        "Theta": lambda d, n: d["Theta"],
-        "A": lambda d, n: n * (d["HH"] - d["Theta"] ** 2),
-        "B": lambda d, n: n * d["H2"],
-        "D": lambda d, n: n * (d["zH"] - d["z2"] * d["Theta"]),
-        "F": lambda d, n: n * d["zzH"],
+    statistics: dict[str, Callable[[int, dict[str, torch.Tensor]], torch.Tensor]] = {
+        "Theta": lambda n, d: d["Theta"],
+        "A": lambda n, d: n * (d["HH"] - d["Theta"] ** 2),
+        "B": lambda n, d: n * d["H2"],
+        "D": lambda n, d: n * (d["zH"] - d["z2"] * d["Theta"]),
+        "F": lambda n, d: n * d["zzH"],
     }
     for width, nets in zip(run.h.widths, run.h.nets, strict=True):
         run.alive()
         found = sampling.tangent(activation, width, run.h.layers, nets, C_W, 1.0, 1.0 / C_W, generator)
         for name, statistic in statistics.items():
-            value, error = sampling.batch_errors(found, lambda d, s=statistic, n=width: s(d, n))  # type: ignore[misc]
+            value, error = sampling.batch_errors(found, partial(statistic, width))
             artifact[f"{name}_{width}"] = np.stack([value.cpu().numpy(), error.cpu().numpy()])
     return artifact
 
@@ -405,7 +408,7 @@ def score_tangent_mean(run: Run, artifact: Artifact, data: None) -> dict[str, fl
 
 
 def fit_residual(run: Run, data: None) -> Artifact:
-    import torch
+    """Connected four-point correlations of residual networks by width and layer, with errors."""
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
@@ -453,6 +456,7 @@ def score_residual(run: Run, artifact: Artifact, data: None) -> dict[str, float]
 
 
 def fit_information(run: Run, data: None) -> Artifact:
+    """Coefficients of the expansions of mutual information and entropy, by quadrature."""
     from claimbench.papers.deep_learning_theory import information
 
     return {
@@ -486,8 +490,8 @@ def score_information(run: Run, artifact: Artifact, data: None) -> dict[str, flo
 # ---- training (chapters 9 to 11) -------------------------------------------------------------------------------------
 
 
-def _task(run: Run) -> tuple[Any, Any]:
-    """Random inputs with |x|^2 / n_0 = 1/2 and random targets."""
+def _task(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random inputs (samples, inputs) with |x|^2 / n_0 = 1/2 and random targets (samples,)."""
     import torch
 
     generator = run.torch_generator("task", device="cpu")

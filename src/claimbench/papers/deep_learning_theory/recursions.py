@@ -1,5 +1,5 @@
-"""The theory: recursions of kernels, four-point vertices and the NTK from layer to layer, and where they are
-critical."""
+"""The theory: recursions of kernels, four-point vertices and the NTK from layer to layer (chapters 4, 5, 8 and 9), and
+where they are critical, and the same for residual networks (appendix B)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,13 @@ def critical(activation: Activation) -> Criticality:
 
 
 def find_critical(activation: Activation, low: float = 1e-2, high: float = 1e2) -> Criticality | None:
-    """The critical initialisation with a fixed point from ``low`` to ``high``, or None where there is none."""
+    """The critical initialisation, or None where there is none (section 5.3.1, eqs. 5.71 to 5.73).
+
+    Args:
+        activation: ``s``; closed forms where it is scale-invariant or vanishes at 0.
+        low: smallest fixed point that is looked for, else.
+        high: largest one.
+    """
     if activation.slopes is not None:
         return Criticality(0.0, 1 / activation.A2, 1.0, 0.0, 0.0)
     if activation.taylor is not None:
@@ -82,7 +88,7 @@ def _second_moment_change(activation: Activation, K: float) -> float:
 
 
 def fixed_points(activation: Activation, C_W: float, C_b: float, low: float, high: float) -> list[float]:
-    """Every K in (low, high) where ``C_b + C_W <s^2>_K - K`` changes its sign."""
+    """Every K in (low, high) where ``C_b + C_W <s^2>_K - K`` changes its sign (eq. 5.41)."""
     from scipy.optimize import brentq
 
     def excess(K: float) -> float:
@@ -130,7 +136,7 @@ def kernel_corrections(activation: Activation, C_W: float, K1: float, layers: in
 def correlations(
     activation: Activation, C_W: float, C_b: float, K1: float, c1: float, layers: int
 ) -> tuple[Layers, Layers]:
-    """Kernels and correlations ``c_1 .. c_layers`` of two inputs of one norm (section 5.2)."""
+    """Kernels ``K_1 .. K_layers`` and correlations ``c_1 .. c_layers`` of two inputs of one norm (section 5.2)."""
     K, c = [K1], [c1]
     for _ in range(layers - 1):
         following = C_b + C_W * averages(activation, K[-1]).s2

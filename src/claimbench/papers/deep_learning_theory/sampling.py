@@ -155,8 +155,10 @@ def tangent(
 ) -> dict[str, Float[Tensor, "nets layers"]]:
     """The whole NTK of one input by its layer recursion (eq. 8.12), C_b = lambda_b = 0, lambda_W = 1.
 
+    Args: as of :func:`gram`, with one variance of the weights; ``Theta1`` is the NTK of the first layer.
+
     Returns:
-        Per network and layer (nets, layers), float64: ``Theta`` mean of H_ii; and means over pairs i != j of ``HH``
+        Per network and layer, float64: ``Theta`` mean of H_ii; and means over pairs i != j of ``HH``
         H_ii H_jj, ``H2`` H_ij^2, ``zH`` z_i^2 H_jj, ``zzH`` z_i z_j H_ij; ``z2`` mean of z_i^2.
     """
     device = generator.device
@@ -217,7 +219,13 @@ def batch_errors(
 def extrapolated(
     widths: Sequence[int], values: Float[Tensor, "widths layers"], errors: Float[Tensor, "widths layers"]
 ) -> tuple[Float[Tensor, " layers"], Float[Tensor, " layers"]]:
-    """Limit of infinite width of values (widths, layers) by a polynomial in 1/width through all of them."""
+    """Limit of infinite width by a polynomial in 1/width through all widths, and its standard error.
+
+    Args:
+        widths: as many as the polynomial has coefficients.
+        values: at each width.
+        errors: standard errors of the values.
+    """
     powers = torch.tensor(
         [[float(widths[0] / n) ** k for k in range(len(widths))] for n in widths], dtype=torch.float64
     )
