@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claimbench.training import in_stacks
+
 if TYPE_CHECKING:
     from claimbench.data import Data
     from claimbench.run import Run
@@ -30,22 +32,17 @@ def features(run: Run, data: Data) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     return (x - shift) / scale, shift, scale
 
 
-def fit_deep_mlp(run: Run, data: Data) -> Artifact:
-    return fit_many_deep_mlp([run], [data])[0]
-
-
 def fit_many_deep_mlp(runs: list[Run], datas: list[Data]) -> list[Artifact]:
     """Networks of one shape and number of steps are trained as one stack."""
     import torch
 
     from claimbench.papers.gradient_noise import deep_mlp
 
-    groups: dict[str, list[int]] = {}
-    for i, run in enumerate(runs):
+    def shape(run: Run) -> Any:
         same = {name: value for name, value in run.hyper.items() if name not in ("eta", "sabotage")}
-        groups.setdefault(repr((run.setting["depth"], sorted(same.items()))), []).append(i)
-    artifacts: list[Artifact] = [{} for _ in runs]
-    for members in groups.values():
+        return run.setting["depth"], sorted(same.items())
+
+    def fit(members: list[int]) -> list[Artifact]:
         prepared = [features(runs[i], datas[i]) for i in members]
         labels = [_labels(runs[i], datas[i].arrays["y"]) for i in members]
         trained = deep_mlp.train(
@@ -53,9 +50,12 @@ def fit_many_deep_mlp(runs: list[Run], datas: list[Data]) -> list[Artifact]:
             [torch.from_numpy(x) for x, _, _ in prepared],
             [torch.from_numpy(y) for y in labels],
         )
-        for i, artifact, (_, shift, scale) in zip(members, trained, prepared, strict=True):
-            artifacts[i] = {**artifact, "shift": shift, "scale": scale}
-    return artifacts
+        return [
+            {**artifact, "shift": shift, "scale": scale}
+            for artifact, (_, shift, scale) in zip(trained, prepared, strict=True)
+        ]
+
+    return in_stacks(runs, shape, fit)
 
 
 def _labels(run: Run, y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -100,10 +100,6 @@ def _task(data: Data) -> tuple[Any, int]:
     # the answers have the highest numbers, so the dictionary is no larger
     n_words = int(data.info["n_classes"])
     return Task(tokens, answers, n_words), len(data.arrays["train_idx"])
-
-
-def fit_memory_network(run: Run, data: Data) -> Artifact:
-    return fit_many_memory_network([run], [data])[0]
 
 
 def fit_many_memory_network(runs: list[Run], datas: list[Data]) -> list[Artifact]:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 HOPS = 3
 
 
-def position_weights(dimension: int, words: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors ``alpha`` (dimension,) and ``beta`` (words,) of the position encoding: word j has the weight
+def position_weights(dimension: int, words: int) -> tuple[Float[Tensor, " dimension"], Float[Tensor, " words"]]:
+    """Factors ``alpha`` and ``beta`` of the position encoding (Sukhbaatar et al., section 4.1): word j has the weight
     ``1 + 4 (i - (d + 1) / 2) (j - (J + 1) / 2) / (d J) = 1 + alpha_i beta_j`` in dimension i, both from 1."""
     i = torch.arange(1, dimension + 1) - (dimension + 1) / 2
     j = torch.arange(1, words + 1) - (words + 1) / 2
@@ -42,7 +42,9 @@ class Task:
         n_words: size of the dictionary with 0.
     """
 
-    def __init__(self, tokens: torch.Tensor, answers: torch.Tensor, n_words: int) -> None:
+    def __init__(
+        self, tokens: Int[Tensor, "samples rows words"], answers: Int[Tensor, " samples"], n_words: int
+    ) -> None:
         samples, rows, words = tokens.shape
         self.slots, self.words, self.n_words = rows - 1, words, n_words
         self.sentences, numbers = torch.unique(tokens.reshape(-1, words), dim=0, return_inverse=True)
@@ -197,15 +199,15 @@ def _summed(values: Tensor, places: Tensor, rows: int) -> Tensor:
 
 
 def time_indices(
-    lengths: torch.Tensor, slots: int, blank: float, generators: Sequence[torch.Generator]
-) -> torch.Tensor:
-    """Times of the memories with randomly left out ones, (restarts, samples, slots) from 0, -1 where a slot is empty.
+    lengths: Int[Tensor, "restarts samples"], slots: int, blank: float, generators: Sequence[torch.Generator]
+) -> Int[Tensor, "restarts samples slots"]:
+    """Times of the memories with randomly left out ones, from 0, -1 where a slot is empty.
 
     For a story of m sentences, up to ``ceil(blank m)`` empty times lie between them; times beyond the last slot are the
     last one. Slot 0 is the latest sentence.
 
     Args:
-        lengths: (restarts, samples) numbers of sentences.
+        lengths: numbers of sentences.
         slots: of a story.
         blank: share of empty times.
         generators: one a restart.
@@ -223,10 +225,29 @@ def time_indices(
     return torch.where(places[:slots] < m, times, -1)
 
 
-def plain_times(lengths: torch.Tensor, slots: int) -> torch.Tensor:
+def plain_times(lengths: Int[Tensor, " samples"], slots: int) -> Int[Tensor, "samples slots"]:
     """Times as they are: slot i has time i."""
     places = torch.arange(slots).expand(len(lengths), -1)
     return torch.where(places < lengths[:, None], places, -1)
+
+
+def schedule(runs: Sequence[Run]) -> tuple[Float[Tensor, "epochs runs"], Bool[Tensor, "epochs runs"]]:
+    """Learning rates, halved every ``halve_every`` epochs, and whether the attention has no softmax yet (Section 4.2).
+
+    The one-stage runs end before the two-stage ones; a rate of 0 leaves them as they are.
+    """
+    h = runs[0].h
+    rates = torch.zeros(h.linear_epochs + h.epochs, len(runs))
+    linear = torch.zeros(rates.shape, dtype=torch.bool)
+    halved = 0.5 ** ((torch.arange(h.epochs) + 1) // h.halve_every)
+    for i, run in enumerate(runs):
+        if run.setting["start"] == "linear":
+            linear[: h.linear_epochs, i] = True
+            rates[: h.linear_epochs, i] = h.linear_rate
+            rates[h.linear_epochs :, i] = h.linear_rate * halved
+        else:
+            rates[: h.epochs, i] = h.rate * halved
+    return rates, linear
 
 
 def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
@@ -242,45 +263,36 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
         For each run ``tables`` and the errors ``train_error`` and ``val_error`` after the last epoch.
     """
     h = runs[0].h
-    nets = Networks(task, h.dimension, [run.torch_generator("init") for run in runs])
+    init, draws, noises = (
+        [run.torch_generator(name, device="cpu") for run in runs] for name in ("init", "batches", "noise")
+    )
+    nets = Networks(task, h.dimension, init)
     tables = nets.tables
-    draws = [run.torch_generator("batches") for run in runs]
-    noises = [run.torch_generator("noise") for run in runs]
-    linear_start = torch.tensor([run.setting["start"] == "linear" for run in runs])
-    etas = [run.h.eta for run in runs]
-    scratch = torch.empty(tables[0].numel())
     per_epoch = n_train // h.batch
-    # every run's own schedule: rates and the stage of each epoch
-    epochs = h.linear_epochs + h.epochs
-    rates = torch.zeros(epochs, len(runs))
-    linear = torch.zeros(epochs, len(runs), dtype=torch.bool)
-    for i, is_linear in enumerate(linear_start.tolist()):
-        for epoch in range(epochs):
-            if is_linear and epoch < h.linear_epochs:
-                linear[epoch, i], rates[epoch, i] = True, h.linear_rate
-            else:
-                done = epoch - h.linear_epochs if is_linear else epoch
-                first = h.linear_rate if is_linear else h.rate
-                # the one-stage runs end before the two-stage ones; a rate of 0 leaves them as they are
-                rates[epoch, i] = first * 0.5 ** ((done + 1) // h.halve_every) if done < h.epochs else 0.0
+    rates, linear = schedule(runs)
+    etas = [run.h.eta for run in runs]
     state: dict[str, Any] = {"tables": tables}
     parts = {f"{name}-{i}": g for name, gs in (("b", draws), ("n", noises)) for i, g in enumerate(gs)}
     phase = "train " + " ".join(f"{run.seed}/{run.setting['start']}" for run in runs)
-    loop = StackLoop(runs, phase, epochs * per_epoch, state=state, **parts)
+    loop = StackLoop(runs, phase, len(rates), state=state, **parts)
     if state["tables"] is not tables:
         tables.copy_(state["tables"])
         state["tables"] = tables
-    for step in loop:
-        epoch = step // per_epoch
-        batch = torch.stack([torch.randint(n_train, (h.batch,), generator=g) for g in draws])
-        times = time_indices(task.lengths[batch], task.slots, h.blank, draws)
-        loss, gradient = nets.gradients(tables, batch, times, linear[epoch])
-        norms = gradient.flatten(2).norm(dim=2)[..., None, None]
-        gradient *= (h.clip / norms.clamp_min(1e-30)).clamp(max=1.0)
-        noise.add_to_stack(gradient.view(len(runs), -1), step, etas, h.gamma, noises, scratch)
-        tables -= rates[epoch][:, None, None, None] * gradient
-        tables[:, :, 0] = 0
-        if (step + 1) % per_epoch == 0 and ((epoch + 1) % h.log_every == 0 or epoch + 1 == epochs):
+    for epoch in loop:
+        # all that is random in an epoch is drawn at once
+        batches = torch.stack([torch.randint(n_train, (per_epoch * h.batch,), generator=g) for g in draws])
+        times = time_indices(task.lengths[batches], task.slots, h.blank, draws)
+        steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
+        added = noise.of_stack(tables[0].shape, steps, etas, h.gamma, noises)
+        for step in range(per_epoch):
+            part = slice(step * h.batch, (step + 1) * h.batch)
+            loss, gradient = nets.gradients(tables, batches[:, part], times[:, part], linear[epoch])
+            norms = gradient.flatten(2).norm(dim=2)[..., None, None]
+            gradient *= (h.clip / norms.clamp_min(1e-30)).clamp(max=1.0)
+            gradient += added[step]
+            tables -= rates[epoch][:, None, None, None] * gradient
+            tables[:, :, 0] = 0
+        if (epoch + 1) % h.log_every == 0 or epoch + 1 == len(rates):
             for i, run in enumerate(runs):
                 if (mean := loss[i].mean()).isfinite():
                     run.curve("train/loss", epoch + 1, float(mean))
@@ -290,7 +302,7 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     found = []
     for i, run in enumerate(runs):
         run.metric("train/diverged", float(diverged[i]))
-        run.count(n_params=tables[i].numel(), steps=epochs * per_epoch)
+        run.count(n_params=tables[i].numel(), steps=len(rates) * per_epoch)
         wrong = errors(nets, tables[i : i + 1])
         found.append(
             {
@@ -302,9 +314,8 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     return found
 
 
-def errors(nets: Networks, tables: torch.Tensor) -> torch.Tensor:
-    """Whether the answer to each sample of the task is wrong, (samples,), for ``tables`` (1, 4, vocabulary,
-    dimension)."""
+def errors(nets: Networks, tables: Float[Tensor, "1 embeddings vocabulary dimension"]) -> Float[Tensor, " samples"]:
+    """Whether the answer to each sample of the task is wrong, 0 or 1, for the tables of one network."""
     task = nets.task
     with torch.no_grad():
         every = torch.arange(len(task.answers))

@@ -177,7 +177,8 @@ def train(run: Run) -> dict[str, Any]:
     for step in Loop(run, "train", h.steps, net=net, optimizer=optimizer, tasks=tasks, noise=noises):
         rows = int(torch.randint(2, h.most_rows + 1, (), generator=tasks))
         batch = {name: value.to(run.device) for name, value in questions(h.batch, rows, tasks).items()}
-        value = loss(*net(batch), batch, h.huber_delta)
+        scalar, lookup = net(batch)
+        value = loss(scalar, lookup, batch, h.huber_delta)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
