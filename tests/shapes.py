@@ -8,13 +8,18 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 #: packages and modules whose annotations are checked, with all below them
-_PAPERS = {
-    "deep_learning_theory": ("activations", "recursions", "sampling", "information", "gradient_descent"),
-    "gradient_noise": ("noise", "deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram"),
-}
 CHECKED = (
     "claimbench.nn",
-    *(f"claimbench.papers.{paper}.{module}" for paper, modules in _PAPERS.items() for module in modules),
+    "claimbench.papers.forward_gnn",
+    "claimbench.papers.s_kan",
+    *(
+        f"claimbench.papers.{paper}.{module}"
+        for paper, modules in {
+            "deep_learning_theory": ("activations", "gradient_descent", "information", "recursions", "sampling"),
+            "gradient_noise": ("deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram", "noise"),
+        }.items()
+        for module in modules
+    ),
 )
 
 

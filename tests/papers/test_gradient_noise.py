@@ -385,7 +385,7 @@ def test_neural_gpu_merges_its_copies_and_learns_one_bit() -> None:
         "eta": 0.0, "gamma": 0.55,
     }  # fmt: skip
     run = Run("gradient-noise", "neural-gpu", "none", "none", {}, 0, "smoke", h)
-    net = neural_gpu.load(run, {k: v.numpy() if hasattr(v, "numpy") else v for k, v in neural_gpu.train(run).items()})
+    net = neural_gpu.load(run, neural_gpu.train(run))
     assert neural_gpu.sequence_errors(net, 1, 64, 1, torch.Generator().manual_seed(1)) == 0.0
     net.merge()
     assert float(net.spread().detach()) == pytest.approx(0.0, abs=1e-8)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from claimbench.nn import state
 from claimbench.nn.prior_fitted import PriorFittedTransformer, schedule
 from claimbench.papers.tabpfn import prior
 from claimbench.training import Loop
@@ -49,7 +50,7 @@ def draw(run: Run, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     of tables, of which each step takes one; a step has ``tokens`` rows in all.
     """
     h = run.h
-    start = run.torch_generator(f"tables/{step}")
+    start = run.torch_generator(f"tables/{step}", "cpu")
     rows = h.rows[int(torch.randint(len(h.rows), (1,), generator=start))]
     labelled = int(torch.randint(2, rows - int(rows * h.least_queries) + 1, (1,), generator=start))
     generator = torch.Generator(run.device).manual_seed(start.initial_seed() + 1)
@@ -101,7 +102,7 @@ def train(run: Run) -> dict[str, np.ndarray[Any, Any]]:
             if step + 1 == h.stop_after:
                 loop.stop()
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=min(h.steps, h.stop_after))
-    return {f"net/{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+    return state.pack(net, "net/")
 
 
 def held_out(run: Run, net: nn.Module) -> dict[str, float]:
