@@ -16,6 +16,8 @@ CHECKED = (
         f"claimbench.papers.{paper}.{module}"
         for paper, modules in {
             "deep_learning_theory": ("activations", "gradient_descent", "information", "recursions", "sampling"),
+            "pfn": ("strokes", "tabular_priors"),
+            "tabpfn": ("ensemble", "power", "preprocessing"),
             "gradient_noise": ("deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram", "noise"),
         }.items()
         for module in modules
