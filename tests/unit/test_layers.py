@@ -158,7 +158,9 @@ def test_the_picture_of_the_rooms_is_true() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in MODULES if part_of(p) not in ("papers", "data")], ids=lambda path: str(path.relative_to(PACKAGE))
+    "path",
+    [p for p in MODULES if part_of(p) not in ("papers", "data")],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_files_of_the_core_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 600

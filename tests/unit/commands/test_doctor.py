@@ -23,7 +23,11 @@ def test_processes_are_summed_since_the_last_start(tmp_path: Path) -> None:
     assert first["cpu_s"] > 0
     with open(tmp_path / "processes.jsonl", "a") as file:
         file.write('{"step": "fit"}\nhalf a li\n')
-        for step, paper, cpu_s, ended in (("fit", "one", 2.0, 50.0), ("fit", "one", 3.0, 99.0), ("judge", "", 1.0, 99.0)):
+        for step, paper, cpu_s, ended in (
+            ("fit", "one", 2.0, 50.0),
+            ("fit", "one", 3.0, 99.0),
+            ("judge", "", 1.0, 99.0),
+        ):
             file.write(json.dumps({"step": step, "paper": paper, "cpu_s": cpu_s, "ended": ended}) + "\n")
     write_json(tmp_path / "timing.json", {"started": 60.0})
     assert processes.by_paper(tmp_path) == {"one": {"fit": 3.0 + first["cpu_s"]}, "": {"judge": 1.0}}
