@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import sys
 import threading
@@ -76,6 +77,7 @@ class Screen:
         self._plan = plan
         self._tier = plan.tier_dir
         self._said: set[str] = set()
+        self._causes: list[str] = []
         self._errors: list[str] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -94,6 +96,9 @@ class Screen:
         text = record.getMessage()
         if event not in ("", "ERROR", "GROUP_ERROR") or not text or text == "None" or text.startswith(_CHATTER):
             return False
+        if "CalledProcessError" in text:  # of a job whose failure is told apart
+            self._causes.append(text)
+            return False
         if text.startswith(_STOPPED):
             self._stopped = True
         self.say(text)
@@ -111,6 +116,10 @@ class Screen:
                 lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             except OSError:
                 continue
+            for cause in self._causes:
+                status = re.search(r"returned non-zero exit status \d+|died with .*", cause)
+                if str(path) in cause and status:
+                    text += f": the command {status[0].rstrip('.')}"
             if lines:
                 text += "".join(f"\n    {line}" for line in lines[-_LAST_LINES:])
             text += f"\n    (log: {path})"
@@ -148,13 +157,14 @@ class Screen:
         records = store.Store(Path(self._plan.config.results_dir) / "store")
         self._papers: dict[str, _Paper] = {}
         self._paper_of: dict[str, _Paper] = {}
+        of: dict[str, list[str]] = {}
         self._left: dict[str, float] = {}
         self._per_dataset = Counter(run.cell.dataset for run in self._plan.runs)
         for slug in self._plan.papers:
             runs = [run for job in self._plan.jobs_of(slug) for run in job.runs]
             paper = _Paper(conclusions.paper_digest(self._plan, slug), len(runs))
-            for run in runs:
-                key = run.fit_key
+            of[slug] = [run.fit_key for run in runs]
+            for run, key in zip(runs, of[slug], strict=True):
                 self._paper_of[key] = paper
                 if (records.folder(slug, key) / "fit.json").is_file():
                     paper.done.add(key)
@@ -162,6 +172,9 @@ class Screen:
                     self._left[key] = costs.forecast_s(run, measured) or 1.0
             self._papers[slug] = paper
             self._conclusion(slug)
+        # in the order in which they run
+        left = {slug: sum(self._left.get(key, 0.0) for key in of[slug]) for slug in of}
+        self._papers = dict(sorted(self._papers.items(), key=lambda item: (left[item[0]], item[0])))
         self._forecast = sum(self._left.values())
         self._log = self._tier / PROGRESS
         self._offset = self._log.stat().st_size if self._log.is_file() else 0
@@ -284,16 +297,16 @@ class Screen:
         return text
 
     def _table(self, state: str) -> Any:
+        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
-        table.add_row(Text(state), "", "")
         for slug, paper in self._papers.items():
             bar = ProgressBar(total=max(paper.total, 1), completed=len(paper.done), width=20)
             table.add_row(slug, bar, Text(f"{paper.verdicts}  ({paper.runs()})" if paper.verdicts else paper.runs()))
-        return table
+        return Group(Text(state), table)
 
 
 def _duration(seconds: float) -> str:

@@ -82,10 +82,16 @@ def test_a_failed_job_is_said_with_the_end_of_its_log(
     log = paper.root / "job.log"
     log.write_text("\n".join(f"line {i}" for i in range(100)) + "\nclaimbench: it is broken\n")
     screen.start(1)
+    screen.takes(
+        message(
+            f"RuleException:\nCalledProcessError in file x:\nCommand 'a > {log}' returned non-zero exit status 137."
+        )
+    )
     screen.takes(message("Error in rule run, jobid: 1", "JOB_ERROR", rule_name="run", log=[str(log)]))
     screen.stop()
     said = capsys.readouterr().err
-    assert "Error in rule run\n    line 93\n" in said
+    assert "Error in rule run: the command returned non-zero exit status 137\n    line 93\n" in said
+    assert "RuleException" not in said
     assert "    claimbench: it is broken\n" in said
 
 
