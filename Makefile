@@ -53,11 +53,13 @@ check: $(READY)  ## format, lint, types, workflow, links
 	snakefmt --check --compact-diff Snakefile workflow
 	snakemake --lint
 	python tools/links.py
+	python tools/reference.py --check
 
 format: $(READY)  ## rewrite the files as `make check` wants them
 	ruff check --fix-only --quiet .
 	ruff format .
 	snakefmt Snakefile workflow
+	python tools/reference.py
 
 clean:  ## remove generated files; keeps .venv and the data
 	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -42,10 +42,14 @@ def with_weights_of(ours: PriorFittedTransformer, theirs: nn.Module) -> None:
     pairs = [(theirs.encoder, ours.encode_x), (theirs.y_encoder, ours.encode_y)]
     pairs += [(theirs.decoder[i], ours.head[i]) for i in (0, 2)]
     for layer, block in zip(theirs.transformer_encoder.layers, ours.blocks, strict=True):
-        pairs += [(layer.self_attn.out_proj, block.out), (layer.linear1, block.up), (layer.linear2, block.down)]
+        pairs += [
+            (layer.self_attn.out_proj, block.attention.out),
+            (layer.linear1, block.feed_forward.up),
+            (layer.linear2, block.feed_forward.down),
+        ]
         pairs += [(layer.norm1, block.norms[0]), (layer.norm2, block.norms[1])]
-        layer.self_attn.in_proj_weight.data.copy_(block.qkv.weight)
-        layer.self_attn.in_proj_bias.data.copy_(block.qkv.bias)
+        layer.self_attn.in_proj_weight.data.copy_(block.attention.qkv.weight)
+        layer.self_attn.in_proj_bias.data.copy_(block.attention.qkv.bias)
     for target, source in pairs:
         target.weight.data.copy_(source.weight)
         target.bias.data.copy_(source.bias)

@@ -50,12 +50,12 @@ def networks(released: Any) -> tuple[nn.Module, nn.Module]:
                 parameter.normal_(std=parameter.shape[1] ** -0.5)
         pairs = [(ours.encode_x, theirs.encoder), (ours.encode_y, theirs.y_encoder)]
         for block, layer in zip(ours.blocks, theirs.transformer_encoder.layers, strict=True):
-            block.qkv.weight.copy_(layer.self_attn.in_proj_weight)
-            block.qkv.bias.copy_(layer.self_attn.in_proj_bias)
+            block.attention.qkv.weight.copy_(layer.self_attn.in_proj_weight)
+            block.attention.qkv.bias.copy_(layer.self_attn.in_proj_bias)
             pairs += [
-                (block.out, layer.self_attn.out_proj),
-                (block.up, layer.linear1),
-                (block.down, layer.linear2),
+                (block.attention.out, layer.self_attn.out_proj),
+                (block.feed_forward.up, layer.linear1),
+                (block.feed_forward.down, layer.linear2),
                 (block.norms[0], layer.norm1),
                 (block.norms[1], layer.norm2),
             ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: raised when what this module gives changes; it stands for the module in the keys of runs
+SEMANTICS = 1
+
 
 class ClaimBenchError(Exception):
     """Base of all errors that end in one sentence rather than a traceback."""

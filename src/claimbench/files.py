@@ -14,6 +14,9 @@ from typing import Any
 
 from claimbench.errors import UserError
 
+#: raised when what this module gives changes; it stands for the module in the keys of runs
+SEMANTICS = 1
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; NaN and infinity are refused."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+#: raised when what this module gives changes; it stands for the module in the keys of runs
+SEMANTICS = 1
+
 
 class Checkpoint:
     """The state of an unfinished fit, so that a killed run goes on where it was, bit for bit.

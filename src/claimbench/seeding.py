@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+#: raised when what this module gives changes; it stands for the module in the keys of runs
+SEMANTICS = 1
+
 
 def stream_seed(seed: int, name: str) -> int:
     """A 63-bit seed for the stream ``name`` of a run: the first 8 bytes of sha256("seed/name"), top bit cleared.

@@ -20,6 +20,7 @@ from claimbench.plan.plan import Plan, make_plan
 from claimbench.present.screen import Screen
 from claimbench.records.conclusions import paper_digest, write_plan
 from claimbench.records.progress import FILE as PROGRESS
+from claimbench.records.untracked import forget_failures
 from claimbench.spec.config import load_config
 
 
@@ -50,6 +51,7 @@ class Workflow:
         self.tier = self.plan.tier_dir
         if main:
             _back_from_the_future(self.tier)
+            forget_failures(self.plan)
         self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
         self._screen = self._quiet_screen() if main else None
 
@@ -152,8 +154,8 @@ class Workflow:
     def data_key(self, wildcards: Any) -> str:
         from claimbench.data import registry
 
-        splits = self.plan.datasets[wildcards.dataset]
-        keys = [[registry.fingerprint(wildcards.dataset, split), index] for split, index in splits]
+        entry, splits = self.plan.datasets[wildcards.dataset]
+        keys = [[registry.fingerprint(entry, split), index] for split, index in splits]
         return hashlib.sha256(canonical_json([keys, self.config.mirror]).encode()).hexdigest()
 
     def code_key(self, *modules: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
+import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -212,9 +214,19 @@ def test_headline_experiments_have_published_numbers(paper: Paper) -> None:
             assert claim["experiment"] in have, claim["id"]
 
 
-def test_readme_names_every_claim(paper: Paper) -> None:
+def test_readme_explains_every_claim(paper: Paper) -> None:
+    """A table says of each claim what is judged; the rest says what differs from the paper and at which tier."""
     readme = (paper.folder / "README.md").read_text(encoding="utf-8")
-    assert [claim["id"] for claim in paper.claims if claim["id"] not in readme] == []
+    rows = [[part.strip() for part in line.strip("| ").split("|")] for line in readme.splitlines() if line[:1] == "|"]
+    explained = {word for row in rows if len(row) > 1 and row[1] for word in re.findall(r"\w+", row[0])}
+    assert [claim["id"] for claim in paper.claims if claim["id"] not in explained] == []
+    assert [word for word in ("eviation", "laptop") if word not in readme] == []
+
+
+def test_figures_are_drawn(paper: Paper) -> None:
+    figures = runpy.run_path(str(paper.folder / "figures.py"))["FIGURES"]
+    assert figures, "draw at least one figure of the paper"
+    assert [name for name in figures if not re.fullmatch(r"[A-Za-z0-9_-]+", name)] == []
 
 
 def test_deviations_in_the_code_are_declared(paper: Paper) -> None:

@@ -81,10 +81,36 @@ def test_size_for_all_inputs() -> None:
 
 
 def test_simulation_agrees_with_the_closed_form() -> None:
-    inputs = kernels.pair_inputs(8)
-    curves = ensemble.simulate_accuracy("readout", inputs, [20, 60], 400, np.random.default_rng(0))
     want = ensemble.accuracy("readout", 8, 2, [20, 60])
-    assert curves.mean(axis=0) == pytest.approx(want, abs=4 * curves.std(axis=0).max() / 20)
+    for process in (ensemble.process("readout", kernels.pair_inputs(8)), ensemble.pair_process("readout", 8)):
+        curves = ensemble.simulate_accuracy(process, [20, 60], 400, torch.Generator().manual_seed(0))
+        assert curves.mean(axis=0) == pytest.approx(want, abs=4 * curves.std(axis=0).max() / 20)
+
+
+@pytest.mark.parametrize("kernel", kernels.KERNELS)
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 9])
+def test_pairs_have_the_covariance_of_the_general_formula(kernel: str, k: int) -> None:
+    """And the root of it that the general process takes."""
+    inputs = kernels.pair_inputs(k)
+    mean, covariance = kernels.trained_process(kernel, inputs)
+    shared = np.rint(2 * inputs @ inputs.T)
+    assert kernels.pair_covariance(kernel, k, shared) == pytest.approx(covariance, abs=1e-12)
+    pairs, general = ensemble.pair_process(kernel, k), ensemble.process(kernel, inputs)
+    assert pairs.mean == pytest.approx(mean, abs=1e-12)
+    assert pairs.target.tolist() == general.target.tolist()
+    draws = np.random.default_rng(0).standard_normal((3, len(inputs), k), dtype=np.float32)
+    assert pairs.spread(draws) == pytest.approx(general.spread(draws), abs=2e-4 * np.sqrt(covariance.max()))
+
+
+def test_sums_of_networks_do_not_depend_on_how_many_sizes_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = ensemble.pair_process("ntk", 5)
+    found = []
+    for block in (1, 100_000):
+        monkeypatch.setattr(ensemble, "BLOCK", block)
+        found.append(ensemble.simulate_accuracy(process, [20, 40, 90], 30, torch.Generator().manual_seed(0)))
+    # draws of one size at a time and of all together are other numbers of the same law
+    assert found[0].mean(axis=0) == pytest.approx(found[1].mean(axis=0), abs=0.1)
+    assert bool((np.diff(found[0].mean(axis=0)) > 0).all())
 
 
 def test_readout_solution_equals_gradient_descent() -> None:
@@ -112,6 +138,16 @@ def test_ntk_training_fits_and_its_gradient_is_autograds() -> None:
     assert torch.allclose(one_v, v - step * b.grad, atol=1e-6)
     _, _, _, residual = networks.train_ntk(w, v, targets)
     assert residual < 2e-5
+
+
+def test_a_batch_trains_as_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    w, v = networks.initial(5, 32, 3, torch.Generator().manual_seed(1))
+    whole = networks.train_ntk(w, v, torch.eye(3), tolerance=0.0, most_steps=30)
+    monkeypatch.setattr(networks, "CACHED", 2 * 32 * 3)
+    parts = networks.train_ntk(w, v, torch.eye(3), tolerance=0.0, most_steps=30)
+    for one, other in zip(whole[:2], parts[:2], strict=True):
+        torch.testing.assert_close(one, other)
+    assert whole[2:] == (parts[2], pytest.approx(parts[3], abs=1e-6))
 
 
 def test_official_recipe_equals_torch_modules() -> None:
@@ -170,6 +206,6 @@ def test_the_wrong_kernel_turns_the_published_curve(tmp_path: Path) -> None:
 
 
 def test_the_wrong_kernel_turns_the_accuracy_curves(tmp_path: Path) -> None:
-    few = {"width": 1024, "band_repeats": 60, "band_sizes": 8, "models_factor": 1.2}
+    few = {"width": 1024, "band_repeats": 400, "band_sizes": 8, "models_factor": 1.2}
     honest, sabotaged = (judged(tmp_path, name, "ensemble", "laptop", **few) for name in ("none", "wrong-kernel"))
     assert (honest["C7"], sabotaged["C7"]) == ("reproduced", "contradicted")

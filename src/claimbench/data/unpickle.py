@@ -11,7 +11,16 @@ from typing import Any
 
 from claimbench.errors import UserError
 
-_DAMAGE = (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError, ImportError, OverflowError)
+_DAMAGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ImportError,
+    OverflowError,
+)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -86,7 +95,12 @@ def _storage(content: bytes) -> Any:
     stream = io.BytesIO(content)
     magic, _, system, (dtype, length), keys = (_StorageUnpickler(stream).load() for _ in range(5))
     raw = stream.read()
-    if magic != _MAGIC or not system.get("little_endian") or len(keys) != 1 or int.from_bytes(raw[:8], "little") != length:
+    if (
+        magic != _MAGIC
+        or not system.get("little_endian")
+        or len(keys) != 1
+        or int.from_bytes(raw[:8], "little") != length
+    ):
         raise pickle.UnpicklingError("a tensor is not in torch's old storage format")
     return np.frombuffer(raw, dtype, count=length, offset=8)
 

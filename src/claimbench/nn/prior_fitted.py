@@ -8,52 +8,68 @@ positions unless asked for.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from claimbench.nn.transformer import Block, FeedForward
 
-class Block(nn.Module):
-    """Post-norm attention and MLP; both start as the identity (their last layers are zero).
 
-    ``dropout`` is where :class:`torch.nn.TransformerEncoderLayer` has it: in the attention's weights, in the MLP and on
-    what both add.
+class LabelledAttention(nn.Module):
+    """Attention of all points to the labelled ones, and of a query to itself.
+
+    Not :class:`~claimbench.nn.transformer.Attention` with a mask: queries are never asked, so that the two parts are
+    two small products instead of a large one of which most is masked away. It starts at zero.
+
+    Args:
+        width: of the tokens.
+        heads: their number.
+        dropout: rate, of the attention's weights.
+        query_sees_itself: whether a query attends to itself beside the labelled points.
     """
 
-    def __init__(
-        self, width: int, heads: int, inner: int, dropout: float = 0.0, query_sees_itself: bool = True
-    ) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, query_sees_itself: bool) -> None:
         super().__init__()
-        self.heads, self.query_sees_itself = heads, query_sees_itself
+        self.heads, self.dropout, self.query_sees_itself = heads, dropout, query_sees_itself
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
-        for layer in (self.out, self.down):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: torch.Tensor, n: int) -> torch.Tensor:
-        """(batch, points, width); the first ``n`` points are labelled."""
-        batch, points, width = x.shape
-        q, k, v = self.qkv(x).view(batch, points, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def forward(self, x: Float[Tensor, "batch points width"], labelled: int) -> Float[Tensor, "batch points width"]:
+        """What points ``x`` gather, of which the first ``labelled`` have labels."""
+        n = labelled
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         known = k[:, :, :n], v[:, :, :n]
-        p = self.dropout.p if self.training else 0.0
-        labelled = F.scaled_dot_product_attention(q[:, :, :n], *known, dropout_p=p) if n else v[:, :, :0]
+        p = self.dropout if self.training else 0.0
+        first = F.scaled_dot_product_attention(q[:, :, :n], *known, dropout_p=p) if n else v[:, :, :0]
         if self.query_sees_itself:
             answered = _with_itself(q[:, :, n:], *known, k[:, :, n:], v[:, :, n:], p)
         else:
             answered = F.scaled_dot_product_attention(q[:, :, n:], *known, dropout_p=p) if n else torch.zeros_like(q)
-        attended = torch.cat([labelled, answered], 2).transpose(1, 2).reshape(batch, points, width)
-        x = self.norms[0](x + self.dropout(self.out(attended)))
-        return self.norms[1](x + self.dropout(self.down(self.dropout(F.gelu(self.up(x))))))
+        return cast(Tensor, self.out(torch.cat([first, answered], 2).transpose(1, 2).flatten(-2)))
+
+
+def block(width: int, heads: int, inner: int, dropout: float = 0.0, query_sees_itself: bool = True) -> Block:
+    """Post-norm attention and feed-forward part; both start at zero, so that the block only normalises at first."""
+    attention = LabelledAttention(width, heads, dropout, query_sees_itself)
+    feed_forward = FeedForward(width, inner, F.gelu, dropout)
+    nn.init.zeros_(feed_forward.down.weight)
+    nn.init.zeros_(feed_forward.down.bias)
+    return Block(width, attention, feed_forward, dropout=dropout)
 
 
 def _with_itself(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, own_k: torch.Tensor, own_v: torch.Tensor, dropout: float
-) -> torch.Tensor:
-    """Attention of queries ``q`` (..., m, d) to n keys (..., n, d) and each to its own; ``dropout`` of its weights."""
+    q: Float[Tensor, "*batch m d"],
+    k: Float[Tensor, "*batch n d"],
+    v: Float[Tensor, "*batch n d"],
+    own_k: Float[Tensor, "*batch m d"],
+    own_v: Float[Tensor, "*batch m d"],
+    dropout: float,
+) -> Float[Tensor, "*batch m d"]:
+    """Attention of queries to n keys and each to its own; ``dropout`` of its weights."""
     scores = torch.cat([q @ k.transpose(-2, -1), (q * own_k).sum(-1, keepdim=True)], -1)
     weights = F.dropout((scores / math.sqrt(q.shape[-1])).softmax(-1), dropout)
     return weights[..., :-1] @ v + weights[..., -1:] * own_v
@@ -88,21 +104,22 @@ class PriorFittedTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.encode_x, self.encode_y = nn.Linear(features, width), nn.Linear(1, width)
-        self.blocks = nn.ModuleList(Block(width, heads, inner, dropout, query_sees_itself) for _ in range(layers))
+        self.blocks = nn.ModuleList(block(width, heads, inner, dropout, query_sees_itself) for _ in range(layers))
         self.head = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, outputs))
         self.positions = nn.Parameter(0.02 * torch.randn(positions, width)) if positions else None
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Outputs (batch, points - n, outputs) of points ``x`` (batch, points, features), of which the first n have the
-        labels ``y`` (batch, n)."""
+    def forward(
+        self, x: Float[Tensor, "batch points features"], y: Float[Tensor, "batch labelled"]
+    ) -> Float[Tensor, "batch queries outputs"]:
+        """Outputs of the queries among points ``x``, of which the first have the labels ``y``."""
         n = y.shape[1]
         tokens = self.encode_x(x)
         tokens = torch.cat([tokens[:, :n] + self.encode_y(y[..., None]), tokens[:, n:]], 1)
         if self.positions is not None:
             tokens = tokens + self.positions[: x.shape[1]]
         for block in self.blocks:
-            tokens = block(tokens, n)
-        return self.head(tokens[:, n:])
+            tokens = block(tokens, labelled=n)
+        return cast(Tensor, self.head(tokens[:, n:]))
 
 
 def labelled_size(points: int, generator: torch.Generator) -> int:

@@ -15,6 +15,9 @@ from typing import Any
 from claimbench.errors import Diverged, UserError
 from claimbench.files import plain, read_json, write_bytes, write_json
 
+#: raised when what this module gives changes; it stands for the module in the keys of runs
+SEMANTICS = 1
+
 
 class Store:
     """Records and artifacts under ``root``."""

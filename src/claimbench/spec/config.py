@@ -16,9 +16,9 @@ from claimbench.spec.reading import parse, read_yaml, without_passwords
 class Tracking(Strict):
     """Where MLflow is. The configuration is written beside the results, so it never holds a password."""
 
-    enabled: bool = True
-    uri: str | None = None
-    live: bool = False
+    enabled: bool = Field(True, description="whether runs are imported")
+    uri: str | None = Field(None, description="an MLflow server or database; null is the local `results/mlflow.db`")
+    live: bool = Field(False, description="whether points of long runs reach the server while they train")
 
     @field_validator("uri")
     @classmethod
@@ -44,29 +44,30 @@ class Tracking(Strict):
 class Config(Strict):
     """``config.yaml``: what a user chooses."""
 
-    tier: Tier = "laptop"
-    papers: Literal["all"] | list[str] = "all"
-    experiments: dict[str, list[str]] = {}
-    seeds: Seeds | None = None
-    bundle: Literal["run", "cell", "experiment", "paper"] = "experiment"
-    bundle_s: Annotated[float, Field(gt=0)] = 90.0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    mirror: str | None = None
-    data_dir: str = "data"
-    results_dir: str = "results"
-    papers_dir: str | None = None
-    tracking: Tracking = Tracking()
-    overrides: dict[str, dict[str, Any]] = {}
+    tier: Tier = Field("laptop", description="which budget is run")
+    papers: Literal["all"] | list[str] = Field("all", description="or a list of slugs")
+    experiments: dict[str, list[str]] = Field({}, description="only these experiments of a paper")
+    seeds: Seeds | None = Field(None, description="a number or a list; replaces the seeds of every experiment")
+    bundle: Literal["run", "cell", "experiment", "paper"] = Field(
+        "experiment", description="how many runs one process executes"
+    )
+    bundle_s: Annotated[float, Field(gt=0)] = Field(
+        90.0, description="with `bundle: experiment`, how many seconds a job may be declared to take"
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        "auto", description="`auto` gives a GPU to the jobs that ask for one; or `cpu`, `cuda`, `cuda:1`"
+    )
+    mirror: str | None = Field(None, description="a folder with datasets; also `CLAIMBENCH_MIRROR`")
+    data_dir: str = Field("data", description="folder of downloaded and prepared data")
+    results_dir: str = Field("results", description="folder of the results")
+    papers_dir: str | None = Field(None, description="a folder with papers outside the package")
+    tracking: Tracking = Field(Tracking(), description="MLflow")
+    overrides: dict[str, dict[str, Any]] = Field({}, description="hyper-parameters by paper and experiment")
 
     @field_validator("papers", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) and value != "all" else value
-
-    @field_validator("device")
-    @classmethod
-    def _device(cls, value: str) -> str:
-        return value
 
 
 def load_config(path: Path | None, values: dict[str, Any] | None = None) -> Config:

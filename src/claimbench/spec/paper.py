@@ -13,41 +13,40 @@ from claimbench.spec.base import Name, Scalar, Seeds, Strict, Tier
 class Resources(Strict):
     """What one job of an experiment asks of the scheduler."""
 
-    threads: int = Field(1, ge=1, le=1024)
-    mem_mb: int = Field(2000, ge=100)
-    runtime_min: int = Field(60, ge=1)
-    gpu: int = Field(0, ge=0, le=64)
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads of a job")
+    mem_mb: int = Field(2000, ge=100, description="memory of a job, in MB")
+    runtime_min: int = Field(60, ge=1, description="wall time of a job, in minutes, for a cluster's scheduler")
+    gpu: int = Field(0, ge=0, le=64, description="GPUs of a job")
 
 
 class Budget(Strict):
     """Limits of one run: wall time in seconds, resident memory in MB."""
 
-    wall_s: float | None = Field(None, gt=0)
-    mem_mb: int | None = Field(None, ge=50)
+    wall_s: float | None = Field(None, gt=0, description="wall seconds of a run, beyond which it ends as `timeout`")
+    mem_mb: int | None = Field(None, ge=50, description="resident memory in MB, beyond which it ends as `oom`")
 
 
 class Need(Strict):
     """Another cell's artifact that a cell's ``fit`` reads; what is not named is as in the needing cell."""
 
-    as_: Name = Field(alias="as")
-    experiment: Name | None = None
-    method: Name | None = None
-    dataset: Name | None = None
-    setting: dict[str, Scalar] | None = None
-    #: one run serves all seeds; without it the run of the same seed
-    seed: int | None = Field(None, ge=0)
+    as_: Name = Field(alias="as", description="its name in `run.inputs`")
+    experiment: Name | None = Field(None, description="its experiment; left out, as in the needing cell")
+    method: Name | None = Field(None, description="its method; the same")
+    dataset: Name | None = Field(None, description="its dataset; the same")
+    setting: dict[str, Scalar] | None = Field(None, description="its setting; the same")
+    seed: int | None = Field(None, ge=0, description="one run serves all seeds; left out, the run of the same seed")
 
 
 class Block(Strict):
     """A product of methods, datasets and setting axes."""
 
-    method: list[Name] = Field(min_length=1)
-    dataset: list[Name] = Field(default=["none"], min_length=1)
-    setting: dict[Name, list[Scalar]] = {}
-    hyper: dict[str, Any] = {}
-    seeds: Seeds | None = None
-    needs: list[Need] = []
-    run_s: float | None = Field(None, ge=0)
+    method: list[Name] = Field(min_length=1, description="methods")
+    dataset: list[Name] = Field(default=["none"], min_length=1, description="registered datasets; `none` reads no data")
+    setting: dict[Name, list[Scalar]] = Field({}, description="axes with their levels")
+    hyper: dict[str, Any] = Field({}, description="hyper-parameters of these cells; each is declared further up")
+    seeds: Seeds | None = Field(None, description="a number of seeds or a list; left out, the tier's")
+    needs: list[Need] = Field([], description="artifacts of other cells that `fit` reads")
+    run_s: float | None = Field(None, ge=0, description="CPU-seconds of a run; jobs are cut and ordered by it")
 
     @field_validator("method", "dataset", mode="before")
     @classmethod
@@ -68,44 +67,43 @@ class Block(Strict):
 class TierBlock(Strict):
     """The cells and the budget of one tier."""
 
-    seeds: Seeds = 1
-    hyper: dict[str, Any] = {}
-    #: in place of the experiment's
-    split: dict[str, Any] | None = None
-    grid: list[Block] = []
-    resources: dict[str, Any] = {}
-    budget: Budget | None = None
-    run_s: float | None = Field(None, ge=0)
+    seeds: Seeds = Field(1, description="a number of seeds or a list")
+    hyper: dict[str, Any] = Field({}, description="hyper-parameters of the tier; each is declared further up")
+    split: dict[str, Any] | None = Field(None, description="in place of the experiment's")
+    grid: list[Block] = Field([], description="the cells, as products")
+    resources: dict[str, Any] = Field({}, description="over the experiment's")
+    budget: Budget | None = Field(None, description="in place of the experiment's")
+    run_s: float | None = Field(None, ge=0, description="CPU-seconds of a run where a grid block gives none")
 
 
 class Floor(Strict):
     """The control that every other method of the experiment must not fall below."""
 
-    metric: str
-    method: Name
-    higher_is_better: bool = True
+    metric: str = Field(description="written `split/name`")
+    method: Name = Field(description="the control")
+    higher_is_better: bool = Field(True, description="whether more of the metric is better")
 
 
 class ExperimentSpec(Strict):
     """One table or figure of a paper."""
 
-    title: str
-    source: str = ""
-    metric: str
-    unit: str = ""
-    scale: float = 1.0
-    digits: int = Field(2, ge=0, le=8)
-    rows: list[str] = ["method"]
-    columns: list[str] = ["dataset", "setting"]
-    exclusive: bool = False
-    split: dict[str, Any] = {}
-    hyper: dict[str, Any] = {}
-    resources: dict[str, Any] = {}
-    budget: Budget = Budget()
-    floor: Floor | None = None
-    ceiling: Floor | None = None
-    tiers: dict[Tier, TierBlock] = Field(min_length=1)
-    note: str = ""
+    title: str = Field(description="heading of the table")
+    source: str = Field("", description="table, figure or section of the paper")
+    metric: str = Field(description="what the table shows, written `split/name`, for example `test/accuracy`")
+    unit: str = Field("", description="unit of the displayed numbers, for example `%`")
+    scale: float = Field(1.0, description="measured numbers are shown times this; the same for margins and targets")
+    digits: int = Field(2, ge=0, le=8, description="decimal places in the tables")
+    rows: list[str] = Field(["method"], description="what the rows of the table are")
+    columns: list[str] = Field(["dataset", "setting"], description="what its columns are")
+    exclusive: bool = Field(False, description="measures times: its runs have the machine to themselves")
+    split: dict[str, Any] = Field({}, description="how the data is split: `protocol` and its parameters")
+    hyper: dict[str, Any] = Field({}, description="hyper-parameters and their defaults, declared here or by the paper")
+    resources: dict[str, Any] = Field({}, description="over the paper's")
+    budget: Budget = Field(Budget(), description="limits of one run")
+    floor: Floor | None = Field(None, description="control that no other method may fall below")
+    ceiling: Floor | None = Field(None, description="control that no other method may exceed")
+    tiers: dict[Tier, TierBlock] = Field(min_length=1, description="what each tier runs")
+    note: str = Field("", description="a remark below the table")
 
     @field_validator("metric")
     @classmethod
@@ -118,40 +116,38 @@ class ExperimentSpec(Strict):
 class NotRun(Strict):
     """A part of the paper that is not rerun, and why."""
 
-    what: str
-    reason: str
-    experiment: str | None = None
+    what: str = Field(description="the part")
+    reason: str = Field(description="why")
+    experiment: str | None = Field(None, description="its name in published.csv")
 
 
 class Code(Strict):
-    url: str
-    commit: str = ""
-    licence: str = ""
+    url: str = Field(description="address of the authors' code")
+    commit: str = Field("", description="the commit that was read")
+    licence: str = Field("", description="its licence")
 
 
 class PaperSpec(Strict):
     """One paper: identity, hyper-parameters, experiments."""
 
-    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-    title: str
-    authors: list[str]
-    year: int = Field(ge=1900, le=2100)
-    venue: str = ""
-    arxiv: str = ""
-    url: str = ""
-    code: Code | None = None
-    theme: str = ""
-    summary: str = ""
-    hyper: dict[str, Any] = {}
-    resources: dict[str, Any] = {}
-    experiments: dict[Name, ExperimentSpec] = Field(min_length=1)
-    not_run: list[NotRun] = []
-    deviations: list[str] = []
-    tier_evidence: dict[Tier, Literal["full", "scaled", "proxy"]] = {
-        "smoke": "proxy",
-        "laptop": "scaled",
-        "paper": "full",
-    }
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60, description="the folder's name")]
+    title: str = Field(description="title of the paper")
+    authors: list[str] = Field(description="its authors")
+    year: int = Field(ge=1900, le=2100, description="year of publication")
+    venue: str = Field("", description="journal or conference")
+    arxiv: str = Field("", description="arXiv number")
+    url: str = Field("", description="address")
+    code: Code | None = Field(None, description="the authors' code")
+    theme: str = Field("", description="subject, for the report")
+    summary: str = Field("", description="what the paper says, in a few sentences")
+    hyper: dict[str, Any] = Field({}, description="hyper-parameters and their defaults")
+    resources: dict[str, Any] = Field({}, description="what a job asks of the scheduler")
+    experiments: dict[Name, ExperimentSpec] = Field(min_length=1, description="tables and figures")
+    not_run: list[NotRun] = Field([], description="parts that are not rerun, and why")
+    deviations: list[str] = Field([], description="what differs from the paper")
+    tier_evidence: dict[Tier, Literal["full", "scaled", "proxy"]] = Field(
+        {"smoke": "proxy", "laptop": "scaled", "paper": "full"}, description="how much a tier's verdicts prove"
+    )
 
     @model_validator(mode="after")
     def _known_keys(self) -> PaperSpec:

@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from claimbench.data import fetch, registry
-from claimbench.data.entries import Entry, File, Source, Wheel
+from claimbench.data.entries import Entry, File, Graph, Source, Wheel
+from claimbench.data.sets.graphs import citation_npz
 from claimbench.errors import DataUnavailable, UserError
 
 CONTENT = bytes(range(256)) * 2000
@@ -83,10 +84,18 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def entry(*sources: Source, file: File | None = None) -> Entry:
-    return Entry(
-        "toy", "Toy", "graph", "citation_npz", "none", "nobody", "http://localhost/", {"n_nodes": 1},
-        files=(file or File("toy.bin", len(CONTENT), SHA256),), sources=sources,
-    )  # fmt: skip
+    return Graph(
+        name="toy",
+        title="Toy",
+        loader=citation_npz,
+        options={"file": "toy.bin"},
+        licence="none",
+        citation="nobody",
+        url="http://localhost/",
+        expect={"n_nodes": 1},
+        files=(file or File("toy.bin", len(CONTENT), SHA256),),
+        sources=sources,
+    )
 
 
 def url(server: Server, how: str, path: str = "toy.bin") -> Source:
@@ -249,7 +258,8 @@ from claimbench.data import fetch
 from claimbench.data.entries import Entry, File, Source
 url, root, sha256, size = sys.argv[1:]
 source = Source("url", url, {"toy.bin": "toy.bin"})
-toy = Entry("toy", "Toy", "graph", "x", "", "", "", {}, (File("toy.bin", int(size), sha256),), (source,))
+toy = Entry(name="toy", title="Toy", kind="table", loader=dict, licence="", citation="", url="", expect={},
+            files=(File("toy.bin", int(size), sha256),), sources=(source,))
 print(json.dumps(fetch.fetch(toy, Path(root), None)))
 """
 

@@ -14,7 +14,7 @@ import pytest
 import sklearn.datasets
 
 from claimbench import data
-from claimbench.data import fetch, guard, loaders, registry
+from claimbench.data import fetch, guard, preparation, registry
 from claimbench.errors import LeakageError
 
 KFOLD = {"protocol": "kfold"}
@@ -52,7 +52,7 @@ ATTEMPTS: dict[str, Callable[[Path, Path], object]] = {
     "load_score": lambda root, score: data.load_score("sbm-120", KFOLD, 0, root),
     "prepare": lambda root, score: data.prepare("sbm-120", [(KFOLD, 0)], root),
     "fetch": lambda root, score: fetch.fetch(registry.get("digits"), root, None),
-    "loader": lambda root, score: loaders.load(registry.get("digits"), root / "digits" / "raw"),
+    "loader": lambda root, score: preparation.load(registry.get("digits"), root / "digits" / "raw"),
     "the copy inside scikit-learn": lambda root, score: sklearn.datasets.load_digits(),
 }
 

@@ -156,7 +156,7 @@ def links(edges: np.ndarray, n_nodes: int, index: int) -> dict[str, np.ndarray]:
 
 
 def ring(n_nodes: int) -> np.ndarray:
-    from claimbench.data.loaders import symmetric_edges
+    from claimbench.data.sets.graphs import symmetric_edges
 
     nodes = np.arange(n_nodes)
     return symmetric_edges(
@@ -232,7 +232,7 @@ def test_labelled_nodes_hide_the_labels_of_test_nodes() -> None:
     assert set(fit) == {"nodes", "shares", "n_train", "train_labels"}
     assert list(score) == ["labels"]
     assert np.array_equal(score["labels"], labels)
-    with pytest.raises(UserError, match="0.01, which is no node; allowed: at least 0.025"):
+    with pytest.raises(UserError, match=r"0\.01, which is no node; allowed: at least 0\.025"):
         LabelledNodes(shares=[0.01, 0.5]).cut(arrays, 0)
 
 

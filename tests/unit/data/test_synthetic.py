@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from claimbench.data.registry import DATASETS
-from claimbench.data.synthetic import block_model
+from claimbench.data.sets.graphs import block_model
 
 
 def test_the_smoke_graph_never_changes() -> None:
-    arrays = block_model(**DATASETS["sbm-120"].options)
+    arrays = block_model(Path(), **DATASETS["sbm-120"].options)
     assert arrays["x"].shape == (120, 16)
     assert np.bincount(arrays["y"]).tolist() == [40, 40, 40]
     assert arrays["x"].any(axis=1).all(), "no node is without words: rows are divided by their sum"
@@ -21,7 +22,7 @@ def test_the_smoke_graph_never_changes() -> None:
 
 
 def test_the_blocks_have_the_promised_densities() -> None:
-    arrays = block_model(1200, 3, 9, 0.06, 0.01, seed=1)
+    arrays = block_model(Path(), 1200, 3, 9, 0.06, 0.01, seed=1)
     row, col = arrays["edge_index"]
     same = arrays["y"][row] == arrays["y"][col]
     within, between = 3 * 400 * 399, 3 * 400 * 800

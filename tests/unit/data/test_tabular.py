@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from claimbench import data
-from claimbench.data import loaders, registry
-from claimbench.data.loaders import LOADERS
-from claimbench.data.preparation import folder_of
+from claimbench.data import registry
+from claimbench.data.preparation import folder_of, load
+from claimbench.data.sets.images import omniglot
+from claimbench.data.sets.tables import keel, keel_collection
 from claimbench.data.splits.samples import BinarySubset, BinarySubsets
 from claimbench.errors import UserError
 
@@ -30,17 +31,17 @@ def whole(name: str, root: Path, mirror: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def test_keel_columns_are_numbers_or_categories(tmp_path: Path) -> None:
     (tmp_path / "toy.dat").write_text("1.5, b, 2, no \n0, a, 3,  yes\n-2, b, 10, no\n\n")
-    found = LOADERS["keel"](tmp_path, file="toy.dat")
+    found = keel(tmp_path, file="toy.dat")
     assert found["x"].tolist() == [[1.5, 1, 2], [0, 0, 3], [-2, 1, 10]]
     assert found["y"].tolist() == [0, 1, 0]
     assert found["categorical"].tolist() == [1]
     (tmp_path / "toy.dat").write_text("1, 2, a\n3, b\n")
-    with pytest.raises(ValueError):
-        LOADERS["keel"](tmp_path, file="toy.dat")
+    with pytest.raises(ValueError, match="zip"):
+        keel(tmp_path, file="toy.dat")
 
 
 def test_balance_scales_follow_the_law_of_the_lever() -> None:
-    found = loaders.load(registry.get("balance-scale"), Path())
+    found = load(registry.get("balance-scale"), Path())
     assert np.bincount(found["y"]).tolist() == [288, 49, 288]
     assert np.unique(found["x"], axis=0).shape == (625, 4)
     heavy_left = (found["x"] == [5, 5, 1, 1]).all(1)
@@ -133,7 +134,7 @@ def test_many_subsets_of_a_collection(tmp_path: Path) -> None:
         columns = 3 if name == "a.dat" else 2
         lines = [", ".join([*(str(i * (c + 1)) for c in range(columns)), "pq"[i % 2]]) for i in range(rows)]
         (tmp_path / name).write_text("\n".join(lines))
-    arrays = LOADERS["keel_collection"](tmp_path, files=["a.dat", "b.dat"])
+    arrays = keel_collection(tmp_path, files=["a.dat", "b.dat"])
     assert arrays["x"].shape == (110, 3)
     assert np.isnan(arrays["x"][60:, 2]).all()
     assert not np.isnan(arrays["x"][:60]).any()
@@ -175,7 +176,7 @@ def test_characters_of_omniglot(tmp_path: Path) -> None:
                 image.putpixel((7, place), 0)
                 with archived.open(f"{file[:-4]}/{alphabet}/character03/0001_01.png", "w") as opened:
                     image.save(opened, format="png")
-    found = LOADERS["omniglot"](tmp_path, background="one.zip", evaluation="two.zip")
+    found = omniglot(tmp_path, background="one.zip", evaluation="two.zip")
     assert found["y"].tolist() == [3, 103, 203]
     assert found["public_train"].tolist() == [0, 1]
     assert found["public_test"].tolist() == [2], "an alphabet of the background does not test"

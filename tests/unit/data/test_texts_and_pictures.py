@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 from claimbench import data
-from claimbench.data.loaders import LOADERS
+from claimbench.data.sets.images import cifar_strips
+from claimbench.data.sets.texts import token_blocks
 
 
 def test_blocks_predict_every_word_once(tmp_path: Path) -> None:
     (tmp_path / "train").write_text("a b a c\n\nb a rare\n", encoding="utf-8")
     (tmp_path / "test").write_text("a new <unk> b\n", encoding="utf-8")
-    found = LOADERS["token_blocks"](tmp_path, train="train", test="test", block=2, least=2)
+    found = token_blocks(tmp_path, train="train", test="test", block=2, least=2)
     # <unk>, <eos>, a, b; "c" and "rare" stand once
     words = ["<unk>", "<eos>", "a", "b"]
     train = found["x"][found["public_train"]]
@@ -33,7 +34,7 @@ def test_blocks_from_an_archive(tmp_path: Path) -> None:
         file.writestr("text/train", "a b a b\n")
         file.writestr("text/test", "b a b a\n")
     options = {"train": "text/train", "test": "text/test", "block": 2, "least": 1, "archived": "text.zip"}
-    assert LOADERS["token_blocks"](tmp_path, **options)["x"].shape == (4, 3)
+    assert token_blocks(tmp_path, **options)["x"].shape == (4, 3)
 
 
 def test_wikitext_has_its_published_number_of_words(mirror: Path, shared_root: Path) -> None:
@@ -51,15 +52,13 @@ def test_rows_of_pictures(tmp_path: Path) -> None:
         Image.fromarray(part.reshape(3, 1024, 3)).save(tmp_path / f"batch_{number}.png")
     numbers = [i % 10 for i in range(3000)]
     (tmp_path / "labels.js").write_text(f"var labels={numbers};")
-    found = LOADERS["cifar_strips"](
-        tmp_path, train=["batch_0.png", "batch_1.png"], test=["batch_2.png"], labels="labels.js"
-    )
+    found = cifar_strips(tmp_path, train=["batch_0.png", "batch_1.png"], test=["batch_2.png"], labels="labels.js")
     np.testing.assert_array_equal(found["x"], pixels.reshape(9, 32, 32, 3))
     assert found["y"].tolist() == [0, 1, 2] * 3
     assert found["public_test"].tolist() == [6, 7, 8]
     (tmp_path / "labels.js").write_text("nothing")
     with pytest.raises(ValueError, match="has no list of numbers"):
-        LOADERS["cifar_strips"](tmp_path, train=["batch_0.png"], test=["batch_1.png"], labels="labels.js")
+        cifar_strips(tmp_path, train=["batch_0.png"], test=["batch_1.png"], labels="labels.js")
 
 
 def test_cifar_is_read_in_colour(mirror: Path, shared_root: Path) -> None:

@@ -101,7 +101,7 @@ def test_tables_are_what_torch_reads(mirror: Path) -> None:
     import torch  # noqa: F401  (its own classes are needed by the bare pickle)
 
     path = mirror / "tabpfn_cc18" / "cc_test_datasets_multiclass.pickle"
-    theirs = pickle.loads(path.read_bytes())  # noqa: S301  (the checksum of this copy is in the registry)
+    theirs = pickle.loads(path.read_bytes())
     ours = unpickle.load_tables(path)
     assert list(ours) == [row[0] for row in theirs]
     for name, x, y, categorical, *_ in theirs:

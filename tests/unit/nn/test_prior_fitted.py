@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from claimbench.nn.prior_fitted import Block, PriorFittedTransformer, labelled_size, schedule
+from claimbench.nn.prior_fitted import PriorFittedTransformer, block, labelled_size, schedule
 
 
 def network(**options: int) -> PriorFittedTransformer:
     torch.manual_seed(0)
     net = PriorFittedTransformer(3, 5, 16, 2, 4, 32, **options)
-    for block in net.blocks:  # away from the identity
-        for layer in (block.out, block.down):
-            nn.init.normal_(layer.weight, std=0.3)  # type: ignore[union-attr, arg-type]
+    for part in net.blocks:  # away from the identity
+        for layer in (part.attention.out, part.feed_forward.down):
+            nn.init.normal_(layer.weight, std=0.3)
     return net.eval().requires_grad_(False)
 
 
@@ -36,18 +36,20 @@ def test_queries_see_labelled_points_and_themselves() -> None:
 @pytest.mark.parametrize("itself", [True, False])
 def test_the_attention_is_that_of_a_mask(itself: bool) -> None:
     torch.manual_seed(1)
-    block, x, n = Block(8, 2, 16, query_sees_itself=itself), torch.randn(3, 7, 8), 4
-    nn.init.normal_(block.out.weight)
+    own, x, n = block(8, 2, 16, query_sees_itself=itself), torch.randn(3, 7, 8), 4
+    attention, feed_forward = own.attention, own.feed_forward
+    nn.init.normal_(attention.out.weight)
+    nn.init.normal_(feed_forward.down.weight)
     theirs = nn.MultiheadAttention(8, 2, batch_first=True)
-    theirs.in_proj_weight.data, theirs.in_proj_bias.data = block.qkv.weight.data, block.qkv.bias.data
-    theirs.out_proj.weight.data, theirs.out_proj.bias.data = block.out.weight.data, block.out.bias.data
+    theirs.in_proj_weight.data, theirs.in_proj_bias.data = attention.qkv.weight.data, attention.qkv.bias.data
+    theirs.out_proj.weight.data, theirs.out_proj.bias.data = attention.out.weight.data, attention.out.bias.data
     hidden = torch.ones(7, 7, dtype=torch.bool)
     hidden[:, :n] = False
     if itself:
         hidden[range(n, 7), range(n, 7)] = False
-    expected = block.norms[0](x + theirs(x, x, x, attn_mask=hidden, need_weights=False)[0])
-    expected = block.norms[1](expected + block.down(torch.nn.functional.gelu(block.up(expected))))
-    torch.testing.assert_close(block(x, n), expected)
+    expected = own.norms[0](x + theirs(x, x, x, attn_mask=hidden, need_weights=False)[0])
+    expected = own.norms[1](expected + feed_forward.down(torch.nn.functional.gelu(feed_forward.up(expected))))
+    torch.testing.assert_close(own(x, labelled=n), expected)
 
 
 def test_dropout_is_that_of_torchs_layer() -> None:
@@ -55,12 +57,12 @@ def test_dropout_is_that_of_torchs_layer() -> None:
     torch.manual_seed(2)
     x, n = torch.randn(1, 6, 8), 4
     for itself in (True, False):
-        block = Block(8, 2, 16, dropout=0.5, query_sees_itself=itself)
-        nn.init.normal_(block.out.weight)
-        torch.testing.assert_close(block.eval()(x, n), block(x, n))
-        block.train()
-        block.dropout.forward = lambda value: value  # type: ignore[method-assign]
-        different = (block(x, n) - block(x, n)).abs().amax((0, 2))
+        own = block(8, 2, 16, dropout=0.5, query_sees_itself=itself)
+        nn.init.normal_(own.attention.out.weight)
+        torch.testing.assert_close(own.eval()(x, labelled=n), own(x, labelled=n))
+        own.train()
+        own.dropout.forward = lambda value: value
+        different = (own(x, labelled=n) - own(x, labelled=n)).abs().amax((0, 2))
         assert bool((different > 0).all()), "labelled points and queries"
 
 

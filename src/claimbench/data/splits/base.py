@@ -81,7 +81,7 @@ class Split:
                 raise UserError(f"{field.name} is {shown!r}; allowed: {field.metadata['allowed']}")
 
     def refuses(self, entry: Entry) -> str:
-        """Why this protocol cannot cut a dataset, as ``needs a graph``; empty when it can, as far as the entry tells."""
+        """Why this protocol cannot cut a dataset, as ``needs a graph``; empty when the entry tells no reason."""
         raise NotImplementedError
 
     def cut(self, arrays: Arrays, index: int) -> Parts:
@@ -92,8 +92,8 @@ class Split:
             index: number of the run (its seed), from 0.
 
         Returns:
-            Arrays by name for each. ``rows`` in the parts are the samples whose inputs the part gets; those of the second
-            part, and ``test_rows`` of the first, arrive with ``test_`` before their names.
+            Arrays by name for each. ``rows`` in the parts are the samples whose inputs the part gets; those of the
+            second part, and ``test_rows`` of the first, arrive with ``test_`` before their names.
 
         Raises:
             UserError: the dataset cannot be cut so; the message goes on after the name of dataset and protocol.

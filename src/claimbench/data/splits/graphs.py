@@ -21,7 +21,7 @@ class GraphSplit(Split):
     """What protocols of graphs share."""
 
     def refuses(self, entry: Entry) -> str:
-        return "" if entry.kind == "graph" else "needs a graph"
+        return "" if entry.is_graph else "needs a graph"
 
 
 def labels_of(arrays: Arrays) -> np.ndarray:
@@ -55,7 +55,8 @@ class LabelledNodes(GraphSplit):
 
     Fit gets ``nodes`` (S, n) int64, every labelled node in the order of each shuffle; ``shares`` (J,) float64 and
     ``n_train`` (J,) int64: at share j the first ``n_train[j]`` nodes train and the others test; and ``train_labels``
-    (S, largest n_train, C) uint8, the labels of the training nodes. Score also gets ``labels`` (N, C) uint8 of all nodes.
+    (S, largest n_train, C) uint8, the labels of the training nodes. Score also gets ``labels`` (N, C) uint8 of all
+    nodes.
     """
 
     name = "labelled-nodes"
@@ -91,13 +92,13 @@ class Links(GraphSplit):
     """Held-out edges, with as many non-edges, for link prediction in an undirected graph.
 
     As ForwardGNN cuts them (ICLR 2024, official code). The authors call PyTorch Geometric's
-    ``RandomLinkSplit(is_undirected=True, num_val=0.16, num_test=0.2, neg_sampling_ratio=1.0)`` under seed 101 * i for run
-    i, counted from 0; so does this, and leaves the process's own random state alone. Every part has as many fixed
+    ``RandomLinkSplit(is_undirected=True, num_val=0.16, num_test=0.2, neg_sampling_ratio=1.0)`` under seed 101 * i for
+    run i, counted from 0; so does this, and leaves the process's own random state alone. Every part has as many fixed
     negatives as positives. Which edges are drawn depends on the versions of torch and torch-geometric.
 
     For each part in train, val, test there are ``{part}_edge_index`` (2, M) int64, the edges messages may use (training
-    edges for train and val, training and validation edges for test; both directions); ``{part}_label_index`` (2, P) int64
-    node pairs, each undirected edge once, positives first; ``{part}_label`` (P,) float32, 1 for edges and 0 for
+    edges for train and val, training and validation edges for test; both directions); ``{part}_label_index`` (2, P)
+    int64 node pairs, each undirected edge once, positives first; ``{part}_label`` (P,) float32, 1 for edges and 0 for
     negatives. Those of test are for score alone.
     """
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class SampleSplit(Split):
     """What protocols of samples share: :meth:`choose` says which samples, here stands who sees what of them.
 
-    Samples: fit gets inputs and labels of training and validation samples, with ``train_idx`` and ``val_idx`` into them;
-    score ``test_x`` and ``test_y``. With ``queries: visible`` fit gets ``test_x`` too, for methods that may know what they
-    will be asked (transductive prediction, answers in context); labels of the test part stay hidden.
+    Samples: fit gets inputs and labels of training and validation samples, with ``train_idx`` and ``val_idx`` into
+    them; score ``test_x`` and ``test_y``. With ``queries: visible`` fit gets ``test_x`` too, for methods that may know
+    what they will be asked (transductive prediction, answers in context); labels of the test part stay hidden.
 
     Nodes of a graph: all inputs are known to fit; labels outside of training and validation are -1.
     """
@@ -35,11 +35,11 @@ class SampleSplit(Split):
         raise NotImplementedError
 
     def refuses(self, entry: Entry) -> str:
-        if self.queries == "visible" and entry.kind == "graph":
+        if self.queries == "visible" and entry.is_graph:
             return "has queries visible, which is for independent samples (a graph's nodes are all visible)"
-        if entry.kind == "folder":
+        if entry.in_place:
             return self.refuses_folder()
-        return ""
+        return "" if entry.samples or entry.is_graph else "needs independent samples or nodes"
 
     def refuses_folder(self) -> str:
         return "cuts what has a fixed training folder; allowed: public"
@@ -144,9 +144,9 @@ def at_most_one(**parts: float) -> None:
 class Halves(SampleSplit):
     """A fresh permutation: its first half trains (at most ``most`` rows), the second tests.
 
-    The protocol of TabPFN. Permutations are drawn until both parts hold every class (Hollmann et al., ICLR 2023, official
-    evaluation). They come from the run's own stream, so the splits are of the published kind without being the published
-    ones.
+    The protocol of TabPFN. Permutations are drawn until both parts hold every class (Hollmann et al., ICLR 2023,
+    official evaluation). They come from the run's own stream, so the splits are of the published kind without being the
+    published ones.
     """
 
     name = "halves"
@@ -175,9 +175,9 @@ def even(default: int) -> Any:
 def small_task(y: np.ndarray, train: int, test: int, most: int, index: int) -> Indices:
     """A small balanced task of two classes, as in the tabular study of PFNs (Mueller et al., ICLR 2022, appendix).
 
-    Of the first two classes the first ``most`` / 2 rows each are kept (fewer when one has fewer); subset ``index`` draws
-    half of ``train`` + ``test`` rows from each. The classes alternate, so both parts are balanced. The authors walk
-    through the kept rows; here they are drawn.
+    Of the first two classes the first ``most`` / 2 rows each are kept (fewer when one has fewer); subset ``index``
+    draws half of ``train`` + ``test`` rows from each. The classes alternate, so both parts are balanced. The authors
+    walk through the kept rows; here they are drawn.
     """
     import numpy as np
 
@@ -236,7 +236,7 @@ class BinarySubsets(Split):
         refuse_more_than_most(self.train, self.test, self.most)
 
     def refuses(self, entry: Entry) -> str:
-        return "" if entry.kind == "table" else "needs a table"
+        return "" if entry.samples and not entry.in_place else "needs independent samples"
 
     def cut(self, arrays: Arrays, index: int) -> Parts:
         import numpy as np

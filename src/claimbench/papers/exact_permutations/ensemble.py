@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from claimbench.papers.exact_permutations import kernels
 
 Array = NDArray[np.float64]
+Draws = NDArray[np.float32]
+
+#: numbers drawn at once; about what a cache holds
+BLOCK = 100_000
 
 
 def accuracy(kernel: str, k: ArrayLike, m: ArrayLike, size: ArrayLike) -> Array:
@@ -56,36 +62,102 @@ def _root(function: Callable[[float], float]) -> float:
     return float(optimize.brentq(function, high / 2.0 if high > 2.0 else 1e-9, high, rtol=1e-10))
 
 
+@dataclass(frozen=True)
+class Process:
+    """The Gaussian process of the trained network at q inputs; output bits are independent.
+
+    Args:
+        mean: (q, k).
+        target: (q, k), whether a bit is to be 1.
+        spread: a root of the covariance: maps standard normal numbers (..., q, k) to such with the covariance (q, q)
+            of the process in every column.
+    """
+
+    mean: Array
+    target: NDArray[np.bool_]
+    spread: Callable[[Draws], Draws]
+
+
+def process(kernel: str, inputs: Array) -> Process:
+    """The process at any unit inputs (q, k), with the symmetric root of its covariance."""
+    mean, covariance = kernels.trained_process(kernel, inputs)
+    values, vectors = np.linalg.eigh(covariance)
+    root = ((vectors * np.sqrt(values.clip(0))) @ vectors.T).astype(np.float32)
+    return Process(mean, inputs > 0, lambda draws: root @ draws)
+
+
+def pair_process(kernel: str, k: int) -> Process:
+    """The process at all inputs with two ones, in the order of :func:`kernels.pair_inputs`.
+
+    The covariance is ``a I + b B B^T + c J`` with the incidence B (pairs, k) of pairs and bits and J all ones (the
+    Johnson scheme), so that its symmetric root is of the same form: its three eigenvalues are the roots of those of the
+    covariance, and its product with a vector takes k instead of q numbers for every row.
+    """
+    disjoint, overlapping, same = kernels.pair_covariance(kernel, k, [0, 1, 2])
+    first, second = np.triu_indices(k, 1)
+    q = first.size
+    b, c = overlapping - disjoint, disjoint
+    a = same - 2 * b - c
+    roots = np.sqrt(np.clip([a, a + (k - 2) * b, a + (2 * k - 2) * b + q * c], 0, None))
+    a = roots[0]
+    b = (roots[1] - a) / max(k - 2, 1)  # two bits have one pair: nothing is left for b
+    c = (roots[2] - a - (2 * k - 2) * b) / q
+    inputs = kernels.pair_inputs(k)
+    incidence = (inputs > 0).T.astype(np.float32)
+    moment = kernels.moments(kernel, k, 2)
+
+    def spread(draws: Draws) -> Draws:
+        by_bit = incidence @ draws
+        # the sum over all pairs: each is in the sums of two bits, and its row gets those of two
+        by_bit = np.float32(b) * by_bit + np.float32(c / 4) * by_bit.sum(-2, keepdims=True)
+        found = np.float32(a) * draws
+        found += by_bit.take(first, axis=-2)
+        found += by_bit.take(second, axis=-2)
+        return found
+
+    return Process(np.where(inputs > 0, moment.on, moment.off), inputs > 0, spread)
+
+
 def simulate_accuracy(
-    kernel: str, inputs: Array, sizes: ArrayLike, repeats: int, rng: np.random.Generator, weights: Array | None = None
+    given: Process, sizes: ArrayLike, repeats: int, generator: torch.Generator, weights: Array | None = None
 ) -> Array:
-    """Accuracy on ``inputs`` of ensembles of growing size, drawn from the exact Gaussian process.
+    """Accuracy of ensembles of growing size, drawn from the exact Gaussian process: the share of its inputs with all
+    bits right.
 
     The sum of the networks between two sizes is one Gaussian draw, so only as many draws as sizes are made.
 
     Args:
-        inputs: (q, k) unit vectors; the accuracy is their share with all bits right.
+        given: the process.
         sizes: increasing ensemble sizes.
+        repeats: curves.
+        generator: of the draws, on the CPU.
         weights: (q,) or (repeats, q): how often each input stands in the test set, as shares; equal when None.
 
     Returns:
         (repeats, sizes)
     """
     sizes = np.asarray(sizes, float)
-    q, k = inputs.shape
-    mean, covariance = kernels.trained_process(kernel, inputs)
-    values, vectors = np.linalg.eigh(covariance)
-    keep = values > values[-1] * 1e-12
-    factor = vectors[:, keep] * np.sqrt(values[keep])
-    target = inputs > 0
+    q, k = given.mean.shape
     share = np.broadcast_to(np.full(q, 1.0 / q) if weights is None else weights, (repeats, q))
-    result = np.empty((repeats, sizes.size))
     steps = np.sqrt(np.diff(sizes, prepend=0.0))
+    # a bit is right where its sum has the sign of its target: both sides are turned so that this is plus
+    sign = np.where(given.target, 1, -1).astype(np.float32)
+    mean = given.mean.astype(np.float32) * sign
+    result = np.empty((repeats, sizes.size))
+    together = max(1, BLOCK // (q * k))
     for repeat in range(repeats):
-        total = np.zeros((q, k))
-        for i, step in enumerate(steps):
-            total += step * (factor @ rng.standard_normal((factor.shape[1], k)))
-            result[repeat, i] = share[repeat] @ np.all((mean * sizes[i] + total > 0) == target, axis=1)
+        total = np.zeros((q, k), np.float32)
+        for start in range(0, sizes.size, together):
+            part = slice(start, start + together)
+            drawn = torch.randn(len(steps[part]), q, k, generator=generator).numpy()
+            for step, draws in zip(steps[part], drawn, strict=True):
+                draws *= np.float32(step)
+                draws += total
+                total = draws
+            found = given.spread(drawn)
+            found *= sign
+            found += mean * sizes[part].astype(np.float32)[:, None, None]
+            result[repeat, part] = np.all(found > 0, axis=-1) @ share[repeat]
     return result
 
 

@@ -44,7 +44,7 @@ def fit_finite_width(run: Run, data: None) -> dict[str, Any]:
     active = (inputs > 0).T
     moment = kernels.moments(run.method, k, 2)
     expected = torch.where(active, float(moment.on), float(moment.off))
-    generator = run.torch_generator("init")
+    generator = run.torch_generator("init", device="cpu")
     found: dict[str, list[Array]] = {"on": [], "off": [], "one": [], "square": []}
     for width in run.h.widths:
         rows: dict[str, list[Any]] = {name: [] for name in found}
@@ -157,7 +157,7 @@ def fit_ensemble(run: Run, data: None) -> dict[str, Any]:
     targets = targets.to(run.device)
     inputs = torch.tensor(kernels.pair_inputs(k), dtype=torch.float32, device=run.device)
     total = torch.zeros(k, len(inputs), dtype=torch.float64, device=run.device)
-    generator = run.torch_generator("init")
+    generator = run.torch_generator("init", device="cpu")
     models = min(
         run.h.most_models,
         math.ceil(run.h.models_factor * ensemble.size_for("ntk" if run.method == "ntk" else "readout", k)),
@@ -219,18 +219,20 @@ def score_ensemble(run: Run, artifact: dict[str, Any], data: None) -> dict[str, 
         for size in (50, 100, 150, 200, 250, 300)
         if size <= len(accuracy)
     }
-    metrics |= _against_band(run, kernel, inputs, weights, accuracy)
+    metrics |= _against_band(run, kernel, weights, accuracy)
     return metrics
 
 
-def _against_band(run: Run, kernel: str, inputs: Array, weights: Array, accuracy: Array) -> dict[str, float]:
+def _against_band(run: Run, kernel: str, weights: Array, accuracy: Array) -> dict[str, float]:
     """How the measured curve lies in the joint simulation of the closed form.
 
     ``curve_z``: the mean deviation over the curve in standard deviations of the same mean among simulated curves.
     ``outside_band``: share of sizes at which the measured accuracy is outside the pointwise 95 % band.
     """
     sizes = np.unique(np.linspace(1, len(accuracy), run.h.band_sizes).astype(int))
-    curves = ensemble.simulate_accuracy(kernel, inputs, sizes, run.h.band_repeats, run.rng("band"), weights)
+    process = ensemble.pair_process(kernel, run.setting["k"])
+    draws = run.torch_generator("band", device="cpu")
+    curves = ensemble.simulate_accuracy(process, sizes, run.h.band_repeats, draws, weights)
     low, high = np.quantile(curves, [0.025, 0.975], axis=0)
     for size, *values in zip(sizes, low, curves.mean(axis=0), high, strict=True):
         for name, value in zip(("band_low", "band_mean", "band_high"), values, strict=True):
@@ -282,7 +284,9 @@ def fit_all_inputs(run: Run, data: None) -> dict[str, Any]:
         inputs = inputs[
             (inputs > 0).sum(axis=1) > 1
         ]  # a training input has mean exactly zero at its off bits: no sign to test
-        curves = ensemble.simulate_accuracy(run.method, inputs, sizes, run.h.repeats, run.rng(f"all-{k}"))
+        process = ensemble.process(run.method, inputs)
+        draws = run.torch_generator(f"all-{k}", device="cpu")
+        curves = ensemble.simulate_accuracy(process, sizes, run.h.repeats, draws)
         # perfect at this size, share of the repetitions: the size where it passes 0.9
         share = (curves >= 1.0).mean(axis=0)
         ratio[str(k)] = float(ensemble.first_size(sizes, share[None], 0.9)[0] / predicted)
@@ -321,11 +325,11 @@ def fit_which_kernel(run: Run, data: None) -> dict[str, Any]:
         predicted = ensemble.size_for(kernel, k)
         step = max(1, round(predicted / run.h.grid_sizes))
         sizes = np.arange(max(1, round(0.4 * predicted)), round(1.9 * predicted) + 1, step)
-        inputs = kernels.pair_inputs(k)
-        draw = run.rng(f"first-passage-{k}")
-        tests = draw.integers(0, len(inputs), (run.h.repeats, run.h.test_inputs))
-        weights = np.stack([np.bincount(row, minlength=len(inputs)) for row in tests]) / run.h.test_inputs
-        curves = ensemble.simulate_accuracy(kernel, inputs, sizes, run.h.repeats, draw, weights)
+        inputs = math.comb(k, 2)
+        tests = run.rng(f"test-{k}").integers(0, inputs, (run.h.repeats, run.h.test_inputs))
+        weights = np.stack([np.bincount(row, minlength=inputs) for row in tests]) / run.h.test_inputs
+        draws = run.torch_generator(f"first-passage-{k}", device="cpu")
+        curves = ensemble.simulate_accuracy(ensemble.pair_process(kernel, k), sizes, run.h.repeats, draws, weights)
         logs = np.log(ensemble.first_size(sizes, curves, 0.9) / predicted)
         logs = logs[np.isfinite(logs)]
         found["mean"].append(float(logs.mean()))

@@ -90,6 +90,19 @@ def pair_inputs(k: int) -> Array:
     return inputs
 
 
+def pair_covariance(kernel: str, k: int, shared: ArrayLike) -> Array:
+    """Covariance of the trained output at two inputs of two ones that have ``shared`` (0, 1 or 2) ones in common.
+
+    The formula of :func:`trained_process`, of which the entries depend on nothing else.
+    """
+    s = np.asarray(shared, float)
+    moment, prior = moments(kernel, k, 2), nngp(1.0 / np.sqrt(2.0))
+    on, off = moment.on, moment.off
+    cross = prior * (s * on + (2 - s) * off) + C * ((2 - s) * on + (k - 4 + s) * off)
+    product = s * on**2 + 2 * (2 - s) * on * off + (k - 4 + s) * off**2
+    return (nngp(s / 2) - 2 * cross + (0.5 - C) * product + C * (2 * on + (k - 2) * off) ** 2) / k
+
+
 def nonzero_inputs(k: int) -> Array:
     """All nonzero binary vectors as unit vectors: (2^k - 1, k)."""
     bits = (np.arange(1, 2**k)[:, None] >> np.arange(k)) & 1

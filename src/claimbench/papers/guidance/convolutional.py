@@ -11,7 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from claimbench.nn.transformer import PatchTransformer, outputs_of
+
+Images = Float[Tensor, "n channels height width"]
+#: logits, and the features of every layer
+Output = tuple[Float[Tensor, "n classes"], list[Float[Tensor, "n ..."]]]
 
 #: blocks in each of four stages, and whether blocks are bottlenecks
 LAYOUTS = {"18": ((2, 2, 2, 2), False), "50": ((3, 4, 6, 3), True)}
@@ -102,14 +109,14 @@ class ConvolutionalNetwork(nn.Module):
         return self.classifier(features[-1]), features
 
 
-class PatchTransformer(nn.Module):
-    """A small vision transformer: square patches, class token, pre-norm blocks of attention and MLP.
+class VisionTransformer(nn.Module):
+    """A small vision transformer whose features are the outputs of every attention and every feed-forward part.
 
     Args:
         channels: of the images.
         side: height and width of the images.
         patch: side of a patch; must divide ``side``.
-        width: of the tokens.
+        width: of the tokens; hidden layers of feed-forward parts have four times as many units.
         heads: of the attention.
         blocks: their number.
         classes: outputs.
@@ -117,30 +124,13 @@ class PatchTransformer(nn.Module):
 
     def __init__(self, channels: int, side: int, patch: int, width: int, heads: int, blocks: int, classes: int) -> None:
         super().__init__()
-        if side % patch:
-            raise ValueError(f"patches of {patch} pixels do not tile images of {side}; allowed: a divisor")
-        self.patches = nn.Conv2d(channels, width, patch, patch)
-        self.token = nn.Parameter(torch.zeros(1, 1, width))
-        self.positions = nn.Parameter(0.02 * torch.randn(1, (side // patch) ** 2 + 1, width))
-        self.attentions = nn.ModuleList(nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(blocks))
-        self.mlps = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)) for _ in range(blocks)
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * blocks + 1))
-        self.classifier = nn.Linear(width, classes)
+        self.net = PatchTransformer(channels, side, patch, width, heads, blocks, classes, 4 * width)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Logits (n, classes) and features of images (n, channels, side, side)."""
-        tokens = self.patches(x).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.token.expand(len(x), -1, -1), tokens], 1) + self.positions
-        features = []
-        for index, (attention, mlp) in enumerate(zip(self.attentions, self.mlps, strict=True)):
-            normal = self.norms[2 * index](tokens)
-            features.append(attention(normal, normal, normal, need_weights=False)[0])
-            tokens = tokens + features[-1]
-            features.append(mlp(self.norms[2 * index + 1](tokens)))
-            tokens = tokens + features[-1]
-        return self.classifier(self.norms[-1](tokens[:, 0])), features
+    def forward(self, x: Images) -> Output:
+        """Logits and features of images."""
+        with outputs_of(part for block in self.net.blocks for part in (block.attention, block.feed_forward)) as found:
+            logits = self.net(x)
+        return logits, found
 
 
 class Stacked(nn.Module):
@@ -186,13 +176,13 @@ def network(kind: str, image: tuple[int, int, int], classes: int, shape: dict[st
     """
     if kind == "patch-transformer":
         size = {name: shape[name] for name in ("patch", "width", "heads", "blocks")}
-        return PatchTransformer(image[0], image[1], classes=classes, **size)
+        return VisionTransformer(image[0], image[1], classes=classes, **size)
     layout = {"residual-18": "18", "residual-50": "50", "deep-convnet": "50"}[kind]
     return ConvolutionalNetwork(layout, kind != "deep-convnet", image[0], shape["widths"], shape["stem"], classes)
 
 
 def depth(net: nn.Module) -> int:
     """Layers whose features guidance can use (without the classifier)."""
-    if isinstance(net, PatchTransformer):
-        return 2 * len(net.mlps)
+    if isinstance(net, VisionTransformer):
+        return 2 * len(net.net.blocks)
     return sum(isinstance(module, nn.Conv2d) for module in net.modules()) + 1

@@ -7,12 +7,22 @@ calls: the outputs of recurrent layers, attentions, layer norms and linear layer
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-Output = tuple[torch.Tensor, list[torch.Tensor]]
+from claimbench.nn.transformer import Attention, Block, FeedForward, outputs_of, sinusoids
+
+#: logits, and features (n, length, width)
+Output = tuple[Float[Tensor, "n ..."], list[Float[Tensor, "n _ _"]]]
+Tokens = Int[Tensor, "n length"]
+
+#: padding of parity strings
+PARITY_PADDING = 2
 
 
 class RecurrentNetwork(nn.Module):
@@ -36,7 +46,7 @@ class RecurrentNetwork(nn.Module):
         self.output = nn.Linear(width, tokens)
         self.handed_on = handed_on
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> Output:
+    def forward(self, x: Tokens, lengths: Int[Tensor, " _"] | None = None) -> Output:
         """Logits (n, length, tokens)."""
         activation, state = self.embedding(x), None
         features = []
@@ -48,7 +58,13 @@ class RecurrentNetwork(nn.Module):
 
 
 class ParityRecurrent(nn.Module):
-    """A recurrent network that answers from its last state; its only feature is the output of the whole stack."""
+    """A recurrent network that answers from its last state; its only feature is the output of the whole stack.
+
+    Args:
+        tokens: size of the dictionary, and width of the embeddings.
+        width: of each layer.
+        layers: their number.
+    """
 
     def __init__(self, tokens: int, width: int, layers: int) -> None:
         super().__init__()
@@ -56,7 +72,7 @@ class ParityRecurrent(nn.Module):
         self.rnn = nn.RNN(tokens, width, layers, batch_first=True)
         self.output = nn.Linear(width, 2)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> Output:
+    def forward(self, x: Tokens, lengths: Int[Tensor, " n"]) -> Output:
         """Logits (n, 2); outputs beyond the length of a string are zero in the feature."""
         states, _ = self.rnn(self.embedding(x))
         inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
@@ -64,49 +80,20 @@ class ParityRecurrent(nn.Module):
         return self.output(torch.relu(last)), [states * inside[..., None]]
 
 
-class Layer(nn.Module):
-    """A post-norm transformer layer; with ``cross`` it also attends to its own input without a mask."""
-
-    def __init__(self, width: int, heads: int, inner: int, dropout: float, cross: bool) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
-        self.cross = nn.MultiheadAttention(width, heads, dropout, batch_first=True) if cross else None
-        self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3 if cross else 2))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None, padding: torch.Tensor | None, features: list[torch.Tensor]
-    ) -> torch.Tensor:
-        given = x
-        found, _ = self.attention(x, x, x, attn_mask=mask, key_padding_mask=padding, need_weights=False)
-        x = self.norms[0](x + self.dropout(found))
-        features += [found, x]
-        if self.cross is not None:
-            found, _ = self.cross(x, given, given, need_weights=False)
-            x = self.norms[1](x + self.dropout(found))
-            features += [found, x]
-        up = self.up(x)
-        down = self.down(self.dropout(torch.relu(up)))
-        x = self.norms[-1](x + self.dropout(down))
-        features += [up, down, x]
-        if self.cross is not None:
-            features.append(x)  # the released code counts the decoder layer as a module of its own
-        return x
-
-
 class TiedTransformer(nn.Module):
-    """One layer applied several times, as in the released code: of decoder kind with an output at every place
+    """One post-norm layer applied several times, as in the released code: of decoder kind with an output at every place
     (copy-paste), or of encoder kind with the mean over the places as input of two outputs (parity).
+
+    The decoder's cross-attention is to its own input, without a mask.
 
     Args:
         tokens: size of the dictionary.
         width: of the tokens.
         heads: of the attention.
-        inner: width of the MLP.
+        inner: width of the feed-forward part.
         times: how often the layer is applied.
         dropout: rate.
-        pooled: the parity network. Its padding token is 2.
+        pooled: the parity network.
     """
 
     def __init__(
@@ -114,21 +101,24 @@ class TiedTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(tokens, width)
-        self.layer = Layer(width, heads, inner, dropout, cross=not pooled)
+        attention = Attention(width, heads, dropout, causal=not pooled)
+        cross = None if pooled else Attention(width, heads, dropout)
+        self.layer = Block(width, attention, FeedForward(width, inner, F.relu, dropout), cross, dropout=dropout)
         self.output = nn.Linear(width, 2 if pooled else tokens)
         self.dropout = nn.Dropout(dropout)
         self.width, self.times, self.pooled = width, times, pooled
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> Output:
+    def forward(self, x: Tokens, lengths: Int[Tensor, " _"] | None = None) -> Output:
         """Logits (n, 2) when pooled, else (n, length, tokens)."""
-        length = x.shape[1]
-        padding = x == 2 if self.pooled else None
-        mask = None if self.pooled else causal(length, x.device)
+        padding = x == PARITY_PADDING if self.pooled else None
         tokens = self.embedding(x) * (1.0 if self.pooled else math.sqrt(self.width))
-        tokens = self.dropout(tokens + sinusoids(length, self.width, x.device))
-        features: list[torch.Tensor] = []
-        for _ in range(self.times):
-            tokens = self.layer(tokens, mask, padding, features)
+        tokens = self.dropout(tokens + sinusoids(x.shape[1], self.width, x.device))
+        seen = list(_parts(self.layer))
+        if self.layer.cross is not None:
+            seen.append(self.layer)  # the released code counts the decoder layer as a module of its own
+        with outputs_of(seen) as features:
+            for _ in range(self.times):
+                tokens = self.layer(tokens, tokens, padding=padding)
         if padding is not None:
             inside = (~padding)[..., None].float()
             tokens = (tokens * inside).sum(1) / inside.sum(1).clamp_min(1)
@@ -137,56 +127,62 @@ class TiedTransformer(nn.Module):
 
 class LanguageTransformer(nn.Module):
     """A causal transformer with learned positions, whose layer norms act on the residual stream itself; weights, gains
-    of the norms among them, start from N(0, 0.02^2) (released code)."""
+    of the norms among them, start from N(0, 0.02^2) (released code).
+
+    A norm before each part that also changes the stream is one norm on the embeddings and post-norm layers, of which
+    the last has no norm at its end.
+
+    Args:
+        tokens: size of the dictionary.
+        width: of the tokens.
+        heads: of the attention.
+        inner: width of the feed-forward parts.
+        layers: their number.
+        dropout: rate.
+        length: largest number of tokens of a text.
+    """
 
     def __init__(
         self, tokens: int, width: int, heads: int, inner: int, layers: int, dropout: float, length: int
     ) -> None:
         super().__init__()
         self.embedding, self.positions = nn.Embedding(tokens, width), nn.Embedding(length, width)
-        self.attentions = nn.ModuleList(
-            nn.MultiheadAttention(width, heads, dropout, batch_first=True) for _ in range(layers)
+        attentions = [Attention(width, heads, dropout, causal=True) for _ in range(layers)]
+        parts = [FeedForward(width, inner, F.relu) for _ in range(layers)]
+        self.norm = nn.LayerNorm(width, eps=1e-12)
+        self.layers = nn.ModuleList(
+            Block(width, attention, part, dropout=dropout, epsilon=1e-12)
+            for attention, part in zip(attentions, parts, strict=True)
         )
-        self.ups = nn.ModuleList(nn.Linear(width, inner) for _ in range(layers))
-        self.downs = nn.ModuleList(nn.Linear(inner, width) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-12) for _ in range(2 * layers))
+        norms = [self.norm, *(norm for layer in self.layers for norm in layer.norms)][:-1]
+        self.layers[-1].norms[-1] = nn.Identity()
         self.output = nn.Linear(width, tokens)
         self.dropout = nn.Dropout(dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
-                nn.init.normal_(module.weight, std=0.02)
-            if isinstance(module, nn.Linear | nn.LayerNorm):
+        linear = [*(a.out for a in attentions), *(part.up for part in parts), *(part.down for part in parts)]
+        for module in (self.embedding, self.positions, *linear, *norms, self.output):
+            nn.init.normal_(module.weight, std=0.02)
+            if not isinstance(module, nn.Embedding):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> Output:
+    def forward(self, x: Tokens, lengths: Int[Tensor, " _"] | None = None) -> Output:
         """Logits (n, length, tokens)."""
-        mask = causal(x.shape[1], x.device)
         h = self.dropout(self.embedding(x) + self.positions.weight[: x.shape[1]])
-        features: list[torch.Tensor] = []
-        for index, attention in enumerate(self.attentions):
-            h = self.norms[2 * index](h)
-            found, _ = attention(h, h, h, attn_mask=mask, need_weights=False)
-            features += [h, found]
-            h = self.norms[2 * index + 1](h + self.dropout(found))
-            up = self.ups[index](h)
-            down = self.downs[index](torch.relu(up))
-            features += [h, up, down]
-            h = h + self.dropout(down)
+        seen = [self.norm, *(part for layer in self.layers for part in _parts(layer))]
+        with outputs_of(seen[:-1]) as features:  # nothing after the last linear layer
+            h = self.norm(h)
+            for layer in self.layers:
+                h = layer(h)
         return self.output(h), features
 
 
-def causal(length: int, device: torch.device) -> torch.Tensor:
-    """True where attention is forbidden (length, length)."""
-    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
-
-
-def sinusoids(length: int, width: int, device: torch.device) -> torch.Tensor:
-    """Sinusoidal positions (length, width) (Vaswani et al. 2017)."""
-    places = torch.arange(length, device=device)[:, None]
-    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
-    found = torch.zeros(length, width, device=device)
-    found[:, 0::2], found[:, 1::2] = torch.sin(places * rates), torch.cos(places * rates)
-    return found
+def _parts(layer: Block) -> Iterator[nn.Module]:
+    """What of a layer is a feature, in the order of the calls."""
+    yield layer.attention
+    yield layer.norms[0]
+    if layer.cross is not None:
+        yield layer.cross
+        yield layer.norms[1]
+    yield from (layer.feed_forward.up, layer.feed_forward.down, layer.norms[-1])
 
 
 def network(kind: str, task: str, tokens: int, h: Any) -> nn.Module:
