@@ -236,3 +236,9 @@ def test_make_is_stopped_with_one_sentence(tmp_path: Path, which: signal.Signals
     while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout:
         assert time.monotonic() < end, "something was left behind"
         time.sleep(0.1)
+
+
+def test_snakemake_itself_takes_little(calm: Any) -> None:
+    """Its timers are gone: starting up is nearly all that it takes, however long jobs wait."""
+    used = json.loads((tier(calm[0]) / "timing.json").read_text())["snakemake_cpu_s"]
+    assert used < 10.0
