@@ -8,7 +8,19 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 #: packages and modules whose annotations are checked, with all below them
-CHECKED = ("claimbench.nn",)
+CHECKED = (
+    "claimbench.nn",
+    "claimbench.papers.forward_gnn",
+    "claimbench.papers.s_kan",
+    *(
+        f"claimbench.papers.{paper}.{module}"
+        for paper, modules in {
+            "deep_learning_theory": ("activations", "gradient_descent", "information", "recursions", "sampling"),
+            "gradient_noise": ("deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram", "noise"),
+        }.items()
+        for module in modules
+    ),
+)
 
 
 def typechecker(function: Any) -> Any:
