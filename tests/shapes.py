@@ -8,7 +8,13 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 #: packages and modules whose annotations are checked, with all below them
-CHECKED = ("claimbench.nn",)
+CHECKED = (
+    "claimbench.nn",
+    "claimbench.papers.exact_permutations.networks",
+    "claimbench.papers.guidance.convolutional",
+    "claimbench.papers.guidance.sequence_models",
+    "claimbench.papers.snnk.digits",
+)
 
 
 def typechecker(function: Any) -> Any:
