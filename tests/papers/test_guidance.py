@@ -266,8 +266,10 @@ def test_networks_of_a_stack_do_not_touch_each_other(method: str) -> None:
     (alone,), (data,) = guided_runs(range(1, 2), method)
     found = fit_images(alone, data)
     for name, value in found.items():
-        # a hundredth of one step of Adam, which makes a part of a step of a gradient that is little more than rounding
-        np.testing.assert_allclose(together[1][name], value, rtol=1e-4, atol=1e-4, err_msg=name)
+        difference = np.abs(np.asarray(together[1][name]) - np.asarray(value))
+        # Adam makes a part of a step (1e-2) of a single gradient that is nothing but rounding
+        assert float(difference.mean()) < 5e-6, name
+        assert float(difference.max()) < 1e-3, name
     np.testing.assert_allclose(runs[1].curves["val/loss"], alone.curves["val/loss"], rtol=1e-4)
     scored = experiments.score_images(alone, found, data)
     assert scored["test/accuracy"] <= scored["test/top5"] == 1.0
