@@ -10,10 +10,19 @@ from jaxtyping import install_import_hook
 #: packages and modules whose annotations are checked, with all below them
 CHECKED = (
     "claimbench.nn",
-    "claimbench.papers.exact_permutations.networks",
-    "claimbench.papers.guidance.convolutional",
-    "claimbench.papers.guidance.sequence_models",
-    "claimbench.papers.snnk.digits",
+    "claimbench.papers.forward_gnn",
+    "claimbench.papers.s_kan",
+    *(
+        f"claimbench.papers.{paper}.{module}"
+        for paper, modules in {
+            "exact_permutations": ("networks",),
+            "guidance": ("convolutional", "sequence_models"),
+            "snnk": ("digits",),
+            "deep_learning_theory": ("activations", "gradient_descent", "information", "recursions", "sampling"),
+            "gradient_noise": ("deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram", "noise"),
+        }.items()
+        for module in modules
+    ),
 )
 
 

@@ -18,6 +18,7 @@ from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan, make_plan
 from claimbench.records import costs
 from claimbench.records.costs import forecast_s, read_costs
+from claimbench.records.untracked import forget_failures
 from claimbench.spec.config import load_config
 
 
@@ -46,6 +47,7 @@ class Workflow:
         self.tier = self.plan.tier_dir
         if main:
             _back_from_the_future(self.tier)
+            forget_failures(self.plan)
         self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
 
     def finished(self, cores: int | None) -> None:
@@ -127,8 +129,8 @@ class Workflow:
     def data_key(self, wildcards: Any) -> str:
         from claimbench.data import registry
 
-        splits = self.plan.datasets[wildcards.dataset]
-        keys = [[registry.fingerprint(wildcards.dataset, split), index] for split, index in splits]
+        entry, splits = self.plan.datasets[wildcards.dataset]
+        keys = [[registry.fingerprint(entry, split), index] for split, index in splits]
         return hashlib.sha256(canonical_json([keys, self.config.mirror]).encode()).hexdigest()
 
     def code_key(self, *modules: str) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ import torch
 from torch.nn import functional
 
 from claimbench import seeding
+from claimbench.data import Data
 from claimbench.execute import preparation, runner
 from claimbench.judge.paper import judge_paper
+from claimbench.nn import state
 from claimbench.papers.forward_gnn import (
     experiments,
     forward_forward,
@@ -43,7 +45,7 @@ def run(method: str = "SF", backbone: str = "GCN", depth: int = 2, **hyper: Any)
     )
 
 
-def graph_data(seed: int = 0, nodes: int = 40, sparse: bool = True) -> SimpleNamespace:
+def graph_data(seed: int = 0, nodes: int = 40, sparse: bool = True) -> Data:
     draw = np.random.default_rng(seed)
     upper = np.triu(draw.random((nodes, nodes)) < 0.12, 1)
     source, target = np.nonzero(upper | upper.T)
@@ -72,7 +74,13 @@ def graph_data(seed: int = 0, nodes: int = 40, sparse: bool = True) -> SimpleNam
         }
     else:
         arrays["x"] = x
-    return SimpleNamespace(name="toy", arrays=arrays, info={"n_classes": 3})
+    return Data("toy", arrays, {"n_classes": 3})
+
+
+def fit_one(entry: str, current: Run, data: Any) -> dict[str, Any]:
+    """The artifact of one run, by ``fit_many`` where the entry has no ``fit``."""
+    many = getattr(experiments, f"fit_many_{entry}", None)
+    return many([current], [data])[0] if many else getattr(experiments, f"fit_{entry}")(current, data)
 
 
 @pytest.mark.parametrize("name", ["GCN", "SAGE", "GAT"])
@@ -186,11 +194,11 @@ def test_class_nodes_are_linked_with_training_nodes_only() -> None:
 @pytest.mark.parametrize("entry", ["sf", "ff_la", "ff_vn"])
 def test_depths_trained_together_equal_single_fits(entry: str) -> None:
     data = graph_data()
-    one = getattr(experiments, f"fit_node_classification__{entry}")
     many = getattr(experiments, f"fit_many_node_classification__{entry}")
     together = many([run(depth=depth) for depth in (1, 2, 3)], [data] * 3)
     for depth, artifact in zip((1, 2, 3), together, strict=True):
-        assert torch.equal(torch.as_tensor(one(run(depth=depth), data)["scores"]), torch.as_tensor(artifact["scores"]))
+        alone = fit_one(f"node_classification__{entry}", run(depth=depth), data)
+        assert torch.equal(alone["scores"], artifact["scores"])
 
 
 @pytest.mark.parametrize("backbone", ["GCN", "SAGE", "GAT"])
@@ -198,7 +206,7 @@ def test_depths_trained_together_equal_single_fits(entry: str) -> None:
 def test_every_method_scores_every_node(entry: str, backbone: str) -> None:
     data = graph_data(sparse=False)
     current = run(backbone=backbone, epochs=2, hidden=8)
-    scores = torch.as_tensor(getattr(experiments, f"fit_node_classification__{entry}")(current, data)["scores"])
+    scores = fit_one(f"node_classification__{entry}", current, data)["scores"]
     assert scores.shape == (40, 3)
     assert bool(scores.isfinite().all())
 
@@ -246,7 +254,7 @@ def test_passes_are_counted() -> None:
 
 @pytest.mark.parametrize("method", ["SF", "BP", "FF-VN", "T2I", "T2L"])
 def test_a_killed_training_resumes_bit_for_bit(method: str, tmp_path: Path) -> None:
-    fit = getattr(experiments, f"fit_node_classification__{method.lower().replace('-', '_')}")
+    fit = partial(fit_one, f"node_classification__{method.lower().replace('-', '_')}")
     whole = run(method, epochs=12)
     want = fit(whole, graph_data())["scores"]
     for killed_after in (3, 8, 17):
@@ -275,11 +283,12 @@ def test_top_down_link_prediction_equals_plain_layers() -> None:
     edges = torch.as_tensor(data.arrays["edge_index"])
     x = torch.randn(40, 12, generator=torch.Generator().manual_seed(0))
     link_run = run("T2I", depth=3)
-    pairs = torch.tensor([[0, 5, 9, 30], [1, 6, 2, 31]])
+    index = torch.tensor([[0, 5, 9, 30], [1, 6, 2, 31]])
+    pairs = link_prediction.Pairs(index, 40)
     graph = operators.Graph(edges, 40)
     layers = top_down.make_layers(link_run, 12, 3, 0)
     link_task = link_prediction.LinkTask(x, graph, graph, pairs, torch.ones(4), pairs, np.ones(4))
-    got = link_prediction.top_to_input_scores(link_run, link_task, layers.state_dict(), pairs)
+    got = link_prediction.top_to_input_scores(link_run, link_task, state.pack(layers), pairs)
 
     convs = []
     for layer in layers:
@@ -304,7 +313,7 @@ def test_top_down_link_prediction_equals_plain_layers() -> None:
                 states[j + 1] = convs[j](torch.cat(parts, dim=1), edges).relu()
                 if step >= 2:
                     z = states[j + 1]
-                    scores.append((z[pairs[0]] * z[pairs[1]]).sum(dim=1).sigmoid())
+                    scores.append((z[index[0]] * z[index[1]]).sum(dim=1).sigmoid())
     assert torch.allclose(got, torch.stack(scores).mean(dim=0), atol=1e-5)
 
 
@@ -316,9 +325,27 @@ def test_goodness_loss_of_links_weighs_edges_and_negatives_alike() -> None:
 
 def test_link_scores() -> None:
     z = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 1.0]])
-    pairs = torch.tensor([[0, 0], [1, 2]])
+    pairs = link_prediction.Pairs(torch.tensor([[0, 0], [1, 2]]), 3)
     assert link_prediction.dot(z, pairs).tolist() == [1.0, 2.0]
     assert link_prediction.product_goodness(z, pairs, 2.0).tolist() == [9.0 + 4.0 - 2.0, 4.0 - 2.0]
+
+
+def test_gradients_of_products_over_graphs_and_pairs_equal_those_of_dense_ones() -> None:
+    draw = torch.Generator().manual_seed(0)
+    dense = np.random.default_rng(0).random((9, 7), np.float32)
+    dense = dense * (dense < 0.3)
+    dense[4] = 0.0  # a node that hears nobody
+    index = torch.randint(0, 7, (2, 12), generator=draw)
+    weights = torch.randn(9, 5, generator=draw), torch.randn(12, generator=draw)
+    found = []
+    for sparse in (True, False):
+        z = torch.nn.Parameter(torch.randn(7, 5, generator=torch.Generator().manual_seed(1)))
+        product = operators.SparseMatrix(scipy.sparse.csr_matrix(dense)) @ z if sparse else torch.tensor(dense) @ z
+        dots = link_prediction.dot(z, link_prediction.Pairs(index, 7)) if sparse else (z[index[0]] * z[index[1]]).sum(1)
+        ((product * weights[0]).sum() + (dots * weights[1]).sum()).backward()
+        found.append((product, dots, z.grad))
+    for ours, want in zip(*found, strict=True):
+        assert torch.allclose(ours, want, atol=1e-6)
 
 
 @pytest.mark.skipif("CLAIMBENCH_MIRROR" not in os.environ, reason="needs CoraML: set CLAIMBENCH_MIRROR")

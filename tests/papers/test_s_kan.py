@@ -32,6 +32,10 @@ IMAGES = {
 }  # fmt: skip
 
 
+def fit_function(run: Run) -> dict[str, Any]:
+    return experiments.fit_many_functions([run], [None])[0]
+
+
 def function_run(method: str = "s-kan", task: str = "product", seed: int = 0, **hyper: Any) -> Run:
     return Run("s-kan", "functions", method, "none", {"task": task}, seed, "smoke", {**HYPER, **hyper})
 
@@ -44,7 +48,7 @@ def test_splines_are_scipys() -> None:
 
     x = torch.linspace(-2.5, 2.5, 301, dtype=torch.float64)
     knots = -1 + 0.4 * np.arange(-3, 9)
-    found = bases.bspline(x).numpy()
+    found = bases.bspline(x)[0].T.numpy()
     for k in range(8):
         expected = BSpline.basis_element(knots[k : k + 5], extrapolate=False)(x.numpy())
         np.testing.assert_allclose(found[:, k], np.nan_to_num(expected), atol=1e-12)
@@ -57,27 +61,36 @@ def test_polynomials_and_waves() -> None:
 
     x = torch.linspace(-1, 1, 41, dtype=torch.float64)
     for k in range(8):
-        np.testing.assert_allclose(bases.chebyshev(x)[:, k], eval_chebyt(k, x.numpy()), atol=1e-10)
-    torch.testing.assert_close(bases.chebyshev(x + 5)[:, 3], torch.ones_like(x), msg="clamped")
+        np.testing.assert_allclose(bases.chebyshev(x)[0][k], eval_chebyt(k, x.numpy()), atol=1e-10)
+    torch.testing.assert_close(bases.chebyshev(x + 5)[0][3], torch.ones_like(x), msg="clamped")
     for k in range(1, 5):
-        torch.testing.assert_close(bases.fourier(x)[:, k - 1], torch.sin(k * torch.pi * x))
-        torch.testing.assert_close(bases.fourier(x)[:, k + 3], torch.cos(k * torch.pi * x))
+        torch.testing.assert_close(bases.fourier(x)[0][k - 1], torch.sin(k * torch.pi * x))
+        torch.testing.assert_close(bases.fourier(x)[0][k + 3], torch.cos(k * torch.pi * x))
 
 
 def test_bumps() -> None:
     centres = torch.linspace(-1, 1, 8, dtype=torch.float64)
-    torch.testing.assert_close(torch.diagonal(bases.rbf(centres)), torch.ones(8, dtype=torch.float64))
+    torch.testing.assert_close(torch.diagonal(bases.rbf(centres)[0]), torch.ones(8, dtype=torch.float64))
     peak = -2 / (3**0.5 * np.pi**0.25)
-    torch.testing.assert_close(torch.diagonal(bases.wavelet(centres)), torch.full((8,), peak, dtype=torch.float64))
+    torch.testing.assert_close(torch.diagonal(bases.wavelet(centres)[0]), torch.full((8,), peak, dtype=torch.float64))
     grid = torch.linspace(-40, 40, 200_001, dtype=torch.float64)
-    assert float(bases.wavelet(grid).sum(0).abs().max()) * 4e-4 < 1e-8, "a wavelet has no mean"
+    assert float(bases.wavelet(grid)[0].sum(1).abs().max()) * 4e-4 < 1e-8, "a wavelet has no mean"
 
 
 def test_all_families_have_one_size() -> None:
     x = torch.rand(3, 4) * 4 - 2
     found = bases.evaluate(bases.FAMILIES, x)
-    assert found.shape == (3, 4, 5, 8)
+    assert found.shape == (3, 5, 8, 4)
     assert bool(found.isfinite().all())
+
+
+def test_slopes_are_those_of_the_values() -> None:
+    """Also where the functions are clamped or have faded, and where nodes are left with different families."""
+    x = (torch.rand(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 5 - 2.5).requires_grad_()
+    for family in bases.FAMILIES:
+        assert torch.autograd.gradcheck(functools.partial(bases.evaluate, (family,)), x)
+    kept = torch.tensor([[True, False, True, False, False], [False, True, False, False, True]] * 2)
+    assert torch.autograd.gradcheck(functools.partial(bases.evaluate_kept, bases.FAMILIES, kept), x)
 
 
 # ---- networks --------------------------------------------------------------------------------------------------------
@@ -87,7 +100,7 @@ def by_hand(layer: networks.Layer, index: int, x: torch.Tensor) -> torch.Tensor:
     out = layer.bias[index].expand(len(x), -1).clone()
     shares = layer.shares()[index]
     for i, (p, family) in itertools.product(range(x.shape[1]), enumerate(layer.families)):
-        basis = bases.evaluate((family,), x[:, i])[:, 0]
+        basis = bases.evaluate((family,), x[:, i])[0].T
         out = out + shares[i, p] * basis @ layer.coefficients[index, i, p]
     return out + F.silu(x) @ layer.base[index]
 
@@ -99,10 +112,10 @@ def test_a_layer_is_its_definition(count: int) -> None:
     with torch.no_grad():
         layer.logits += torch.randn(layer.logits.shape, generator=generators[0])
         layer.bias += 0.3
-    x = torch.rand(2, 7, 3, generator=generators[0]) * 2 - 1
+    x = torch.rand(2, 3, 7, generator=generators[0]) * 2 - 1
     layer.keep(x, count)
     for index in range(2):
-        torch.testing.assert_close(layer(x)[index], by_hand(layer, index, x[index]), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(layer(x)[index].T, by_hand(layer, index, x[index].T), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(layer(x, layer.basis(x)), layer(x))
 
 
@@ -110,7 +123,8 @@ def test_pruning_leaves_one_family_a_node_with_its_function() -> None:
     generators = [torch.Generator().manual_seed(s) for s in (0, 1)]
     net = networks.KAN([2, 3, 1], bases.FAMILIES, generators)
     x = torch.rand(2, 50, 2, generator=generators[0]) * 2 - 1
-    scores = [layer.scores(x if i == 0 else net.layers[0](x)) for i, layer in enumerate(net.layers)]
+    points = x.transpose(1, 2).contiguous()
+    scores = [layer.scores(points if i == 0 else net.layers[0](points)) for i, layer in enumerate(net.layers)]
     kept_before = [by.topk(2, -1).indices for by in scores]
     net.keep(x, 2)
     for layer, best in zip(net.layers, kept_before, strict=True):
@@ -138,7 +152,7 @@ def test_networks_of_a_stack_are_independent() -> None:
         together = experiments.fit_many_functions(runs, [None] * len(runs))
         for index in (1, 2, 5):
             alone = function_run(method, runs[index].setting["task"], runs[index].seed)
-            found = experiments.fit_functions(alone, None)
+            found = fit_function(alone)
             torch.testing.assert_close(together[index]["predicted"], found["predicted"], rtol=1e-3, atol=1e-4)
             assert runs[index].counts == alone.counts
 
@@ -151,14 +165,14 @@ def test_mlps_have_the_parameters_of_the_pruned_network() -> None:
 
 
 def test_a_killed_selection_goes_on(tmp_path: Path) -> None:
-    expected = experiments.fit_functions(whole := function_run(steps=20), None)
+    expected = fit_function(whole := function_run(steps=20))
     for stop in (3, 6, 15):  # one in each phase
         folder = tmp_path / str(stop)
         broken = function_run(steps=20)
-        kill(functools.partial(experiments.fit_functions, broken, None), broken, folder, stop)
+        kill(functools.partial(fit_function, broken), broken, folder, stop)
         again = function_run(steps=20)
         again.checkpoint = Checkpoint(folder, every_s=0)
-        found = experiments.fit_functions(again, None)
+        found = fit_function(again)
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=0, atol=0)
         assert again.curves == whole.curves
@@ -168,7 +182,7 @@ def test_phases_are_of_the_right_length() -> None:
     assert sum(share for share, _ in training.PHASES) == pytest.approx(1)
     for steps_ in (50, 52):  # every step is taken, whatever the shares round to
         run = function_run(steps=steps_, log_every=1)
-        experiments.fit_functions(run, None)
+        fit_function(run)
         assert [step for step, _ in run.curves["train/rmse"]] == list(range(1, steps_ + 1))
 
 
@@ -202,7 +216,7 @@ def test_ranks_and_regrets() -> None:
 
     def run(method: str) -> dict[str, float]:
         own = Run("s-kan", "ranking", method, "none", {"task": "product"}, 0, "smoke", {"samples": 50})
-        y = experiments._test(own)[1].numpy()
+        y = experiments._sample(own, "test")[1].numpy()
         own.inputs = {name: {"predicted": y + value} for name, value in errors.items()}
         return experiments.score_ranking(own, {}, None)
 
@@ -234,7 +248,7 @@ def test_functions_are_fitted_on_the_device_of_the_run() -> None:
     run = function_run()
     run.device = "meta"
     with pytest.raises((NotImplementedError, RuntimeError)):
-        experiments.fit_functions(run, None)
+        fit_function(run)
 
 
 def test_nodes_can_find_a_family() -> None:
@@ -296,7 +310,7 @@ def test_basis_then_convolution_is_unfolding_then_a_layer(pruned: bool) -> None:
             conv.kept = torch.tensor([[True, False], [False, True]])
             layer.kept = conv.kept.repeat_interleave(9, 0)[None]
             found = conv(x)[:, :, 1:-1, 1:-1]
-    expected = layer(rows[None])[0].view(2, 4, 4, 3).permute(0, 3, 1, 2)
+    expected = layer(rows.T[None].contiguous())[0].view(3, 2, 4, 4).transpose(0, 1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 

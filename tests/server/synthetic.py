@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from claimbench.judge.paper import judge
+from claimbench.judge.paper import judge_paper
 from claimbench.present.tables import build
 from claimbench.records.collect import _run_row, merge
 from claimbench.records.columns import write_table
@@ -50,7 +50,7 @@ def finished(paper: PaperFolder, runs: int, metrics: int, **changes: Any) -> Any
     tables["published"] = read_published(plan.folders["toy-paper"], "toy-paper")
     for name, rows in tables.items():
         write_table(plan.tier_dir / "papers" / "toy-paper" / f"{name}.parquet", name, rows)
-    judge(plan, "toy-paper")
+    judge_paper(plan, "toy-paper")
     build(plan.papers["toy-paper"], plan.tier_dir)
     merge(plan)
     assert len({json.dumps(row["run_key"]) for row in tables["runs"]}) == runs

@@ -24,11 +24,14 @@ from claimbench.errors import UserError
 from claimbench.execute import runner
 from claimbench.records.store import Store
 from claimbench.tracking import importing, live
+from claimbench.tracking.client import ClientWriter
+from claimbench.tracking.rows import RowWriter
 from tests.conftest import EXPERIMENTS, PaperFolder
 from tests.server.conftest import Server, wait
 from tests.server.synthetic import finished
-from tests.unit.test_tracking import finish
-from tests.workflow.test_pipeline import command, environment
+from tests.unit.tracking import test_rows
+from tests.unit.tracking.test_importing import finish
+from tests.workflow.test_pipeline import command, environment, snakemake
 
 pytestmark = [
     pytest.mark.xdist_group("server"),
@@ -147,6 +150,67 @@ def test_long_curves(paper: PaperFolder, server: Server) -> None:
     importing.track(plan)
     run = next(run for run in stored(server.uri) if run.data.params.get("method") == "median")
     assert len(client_of(server.uri).get_metric_history(run.info.run_id, "long")) == 2500
+
+
+@pytest.fixture
+def databases(postgres: str) -> list[str]:
+    """The uris of two empty databases."""
+    import psycopg2
+
+    names = [f"own_{time.time_ns()}", f"other_{time.time_ns()}"]
+    connection = psycopg2.connect(postgres)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return [postgres.rpartition("/")[0] + f"/{name}" for name in names]
+
+
+def test_rows_in_postgresql_are_the_clients(databases: list[str], tmp_path: Path) -> None:
+    made, said = test_rows.entries(tmp_path / "made"), []
+    for uri, own in zip(databases, (True, False), strict=True):
+        writer: Any = ClientWriter(uri)
+        if own:
+            writer = RowWriter.open(uri)
+            assert writer is not None
+        test_rows.write(writer, tmp_path / "artifacts", made)
+        said.append(test_rows.content(uri))
+    assert said[0].keys() == said[1].keys()
+    for table in said[0]:
+        assert said[0][table] == said[1][table], table
+    assert said[0]["metrics"]
+
+
+def test_a_database_without_a_server(
+    paper: PaperFolder, databases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow puts the artifacts there
+    plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": databases[0]})
+    assert "8 runs imported" in importing.track(plan)
+    assert "0 runs imported, 0 replaced, 8 there already" in importing.track(plan)
+    (results,) = [run for run in stored(databases[0]) if run.data.tags["run_key"] == "results/smoke"]
+    logged = client_of(databases[0]).list_artifacts(results.info.run_id, "tables")
+    assert "tables/location.html" in {file.path for file in logged}
+    assert len(stored(databases[0])) == 8 + 1
+
+
+def test_a_dead_server_hides_no_scoreboard_and_the_next_run_catches_up(paper: PaperFolder, server: Server) -> None:
+    config = {"experiments": {"toy-paper": ["location"]}, "tracking": {"uri": server.uri}}
+    server.kill()
+    failed = snakemake(paper, **config)
+    assert failed.returncode == 1
+    said = failed.stdout + failed.stderr
+    assert "8 runs: 8 done" in said
+    assert said.count(f"tracking store {server.uri} cannot be used now") == 1
+    assert "Error in rule track" not in said
+    assert (paper.root / "results" / "smoke" / "report" / "index.html").exists()
+
+    server.start()
+    again = snakemake(paper, **config)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "rule fit" not in again.stderr
+    assert len(stored(server.uri)) == 8 + 1
 
 
 # ---- live ------------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ HEAVY = {
     "pyarrow",
     "numpy",
     "snakemake",
+    "sqlalchemy",
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "templates" not in path.parts)
 

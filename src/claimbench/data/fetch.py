@@ -53,7 +53,7 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
         mirror: a folder that already holds datasets, or None.
 
     Returns:
-        ``{"source": label of the last source used or "", "sha256": {file: hex}}``, also kept as
+        ``{"source": labels of the sources used last, "sha256": {file: hex}}``, also kept as
         ``raw/provenance.json``.
 
     Raises:
@@ -69,11 +69,13 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
         known = read_json(raw / "provenance.json") or {"source": "", "sha256": {}}
         missing = [file for file in entry.files if not _kept(raw / file.name, file, known["sha256"])]
         tried: list[str] = []
+        used: list[str] = []
         for position, source in enumerate(entry.sources):
-            if not missing:
-                break
+            wanted = [file for file in missing if file.name in source.paths]
+            if not wanted:
+                continue
             try:
-                _deliver(source, missing, raw, root, mirror, known["sha256"])
+                _deliver(source, wanted, raw, root, mirror, known["sha256"], entry.home)
             except (SourceFailed, OSError) as error:
                 if isinstance(error, OSError) and error.errno in _NO_ROOM:
                     raise UserError(f"{raw}: cannot be written ({error.strerror})") from error
@@ -81,12 +83,12 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
                 following = entry.sources[position + 1].label if position + 1 < len(entry.sources) else "nothing else"
                 log.warning("%s: %s failed (%s); next: %s", entry.name, source.label, error, following)
             else:
-                known["source"] = source.label
+                used.append(source.label)
             missing = [file for file in missing if not (raw / file.name).is_file()]
         if missing:
             raise DataUnavailable(entry.name, tried)
         sums = {file.name: file_sha256(raw / file.name) for file in entry.files}
-        found = {"source": known["source"], "sha256": sums}
+        found = {"source": ", ".join(used) or known["source"], "sha256": sums}
         if found != read_json(raw / "provenance.json"):
             write_json(raw / "provenance.json", found)
         return found
@@ -152,12 +154,18 @@ def _kept(path: Path, file: File, recorded: dict[str, str]) -> bool:
 
 
 def _deliver(
-    source: Source, files: list[File], raw: Path, root: Path, mirror: Path | None, recorded: dict[str, str]
+    source: Source,
+    files: list[File],
+    raw: Path,
+    root: Path,
+    mirror: Path | None,
+    recorded: dict[str, str],
+    home: Path | None,
 ) -> None:
     """Bring ``files`` from one source, or raise SourceFailed; what arrived and is right stays."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=raw) as scratch_name:
         scratch = Path(scratch_name)
-        origin = _folder_of(source, files, scratch, root, mirror) if source.kind != "url" else None
+        origin = _folder_of(source, files, scratch, root, mirror, home) if source.kind != "url" else None
         for file in files:
             path = source.paths[file.name]
             if origin is not None:
@@ -173,8 +181,14 @@ def _deliver(
             os.replace(got, raw / file.name)
 
 
-def _folder_of(source: Source, files: list[File], scratch: Path, root: Path, mirror: Path | None) -> Path:
+def _folder_of(
+    source: Source, files: list[File], scratch: Path, root: Path, mirror: Path | None, home: Path | None
+) -> Path:
     """The local folder that the paths of a source are relative to."""
+    if source.kind == "paper":
+        if home is None:
+            raise SourceFailed("no paper brings this dataset")
+        return home / source.where
     if source.kind == "mirror":
         if mirror is None:
             raise SourceFailed("no mirror is set (mirror in config.yaml, or CLAIMBENCH_MIRROR)")

@@ -22,6 +22,7 @@ from claimbench.errors import LeakageError
 _lock = threading.Lock()
 _folders: set[str] = set()
 _bundled: set[str] = set()
+_files: set[str] = set()
 _permitted: set[str] = set()
 _depth = 0
 _hooked = False
@@ -38,6 +39,11 @@ def protect(folder: Path | None) -> None:
 def protect_bundled(path: str) -> None:
     """Close one file inside an installed package, named by the end of its path."""
     _bundled.add(os.sep + path)
+
+
+def protect_file(path: Path) -> None:
+    """Close one file outside of the closed folders, such as a table in a paper's own folder."""
+    _files.add(os.path.realpath(path))
 
 
 def permit(folder: Path) -> None:
@@ -97,5 +103,6 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         path = os.path.realpath(value)
         if any(path.startswith(folder) for folder in _permitted):
             continue
-        if any((path + os.sep).startswith(folder) for folder in _folders) or path.endswith(tuple(_bundled)):
-            _raise(f"fit opened {value}, which is in the data folder; a fit works on the arrays that it is given")
+        closed = any((path + os.sep).startswith(folder) for folder in _folders)
+        if closed or path in _files or path.endswith(tuple(_bundled)):
+            _raise(f"fit opened {value}, which is in the data folder or a part of it; a fit works on what it is given")

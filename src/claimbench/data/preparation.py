@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ import numpy as np
 
 from claimbench.data import fetch, folders, guard
 from claimbench.data.entries import Arrays, Entry
-from claimbench.data.registry import check, get, given_mirror, split_of
+from claimbench.data.registry import get, given_mirror, split_of
 from claimbench.data.splits import Parts, Split
 from claimbench.errors import UserError
 from claimbench.files import read_json, replacing, write_json
 
+AnySplit = Split | Mapping[str, Any]
 DENSE_FROM = 0.2
 """Sparse features with a smaller share of non-zeros are kept as CSR parts."""
 
@@ -65,16 +67,22 @@ class Prepared:
     info: dict[str, Any]
 
 
+def _entry(dataset: str | Entry) -> Entry:
+    return get(dataset) if isinstance(dataset, str) else dataset
+
+
 def folder_of(entry: Entry, root: Path) -> Path:
     return root / entry.name / "prepared" / entry.digest
 
 
-def prepare(name: str, wanted: list[tuple[dict[str, Any], int]], root: Path, mirror: Path | None = None) -> Prepared:
+def prepare(
+    dataset: str | Entry, wanted: Iterable[tuple[AnySplit, int]], root: Path, mirror: Path | None = None
+) -> Prepared:
     """Fetch a dataset if need be and write its arrays and splits; what is there already is kept.
 
     Args:
-        name: dataset of the registry.
-        wanted: (split parameters, index) pairs; see :mod:`claimbench.data.splits`.
+        dataset: name of a shared one, or an entry.
+        wanted: (split, index) pairs; a mapping names a shared protocol, see :mod:`claimbench.data.splits`.
         root: the data folder.
         mirror: a folder that already holds datasets; None takes the one of CLAIMBENCH_MIRROR, if that is set.
 
@@ -87,20 +95,19 @@ def prepare(name: str, wanted: list[tuple[dict[str, Any], int]], root: Path, mir
     mirror = given_mirror(mirror)
     guard.protect(root)
     guard.protect(mirror)
-    entry = get(name)
+    entry = _entry(dataset)
     folder = folder_of(entry, root)
     keys = {}
-    for params, index in wanted:
-        split = split_of(params)
-        check(entry, split)
+    for given, index in wanted:
+        split = split_of(entry, given)
         keys[split.key(index)] = (split, index)
     if not _done(folder, keys):
-        with fetch.locked(root / name / ".prepare.lock"):
+        with fetch.locked(root / entry.name / ".prepare.lock"):
             try:
                 _write(entry, keys, root, mirror)
             except OSError as error:
                 raise UserError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
-    return Prepared(name, folder, tuple(keys), _info(folder))
+    return Prepared(entry.name, folder, tuple(keys), _info(folder))
 
 
 def _done(folder: Path, keys: dict[str, Any]) -> bool:
@@ -225,13 +232,13 @@ def _cut(entry: Entry, arrays: dict[str, Any], split: Split, index: int) -> Part
         raise UserError(f"dataset {entry.name}, split {split.name}: {error}") from error
 
 
-def load_fit(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
-    """What fit may see of run ``index``.
+def load_fit(dataset: str | Entry, split: AnySplit, index: int, root: Path) -> Data:
+    """What fit may see of run ``index``; arguments as those of :func:`prepare`.
 
     Raises:
         UserError: the dataset or the split is not prepared.
     """
-    entry, cut, folder, info = _open(name, split, index, root)
+    entry, cut, folder, info = _open(dataset, split, index, root)
     arrays = _load_safetensors(folder / "splits" / f"{cut.key(index)}.fit.safetensors")
     if entry.in_place:
         folders.permit(info)
@@ -249,7 +256,7 @@ def load_fit(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
     return Data(entry.name, arrays, info)
 
 
-def load_score(name: str, split: dict[str, Any], index: int, root: Path) -> Data:
+def load_score(dataset: str | Entry, split: AnySplit, index: int, root: Path) -> Data:
     """All that :func:`load_fit` gives and the hidden test arrays.
 
     Raises:
@@ -257,8 +264,8 @@ def load_score(name: str, split: dict[str, Any], index: int, root: Path) -> Data
         UserError: the dataset or the split is not prepared.
     """
     guard.refuse("load_score")
-    data = load_fit(name, split, index, root)
-    entry, cut, folder, _ = _open(name, split, index, root)
+    data = load_fit(dataset, split, index, root)
+    entry, cut, folder, _ = _open(dataset, split, index, root)
     hidden = _load_npz(folder / "splits" / f"{cut.key(index)}.score.npz")
     rows = hidden.pop("rows", None)
     if entry.samples and rows is not None:
@@ -268,19 +275,22 @@ def load_score(name: str, split: dict[str, Any], index: int, root: Path) -> Data
     return data
 
 
-def _open(name: str, split: dict[str, Any], index: int, root: Path) -> tuple[Entry, Split, Path, dict[str, Any]]:
-    entry = get(name)
+def _open(dataset: str | Entry, split: AnySplit, index: int, root: Path) -> tuple[Entry, Split, Path, dict[str, Any]]:
+    entry = _entry(dataset)
     root = Path(root)
     guard.protect(root)
     for source in entry.sources:
-        if source.kind == "bundled":
-            for path in source.paths.values():
+        for path in source.paths.values():
+            if source.kind == "bundled":
                 guard.protect_bundled(f"{source.where}/{path}")
-    cut = split_of(split)
+            if source.kind == "paper" and entry.home is not None:
+                guard.protect_file(entry.home / source.where / str(path))
+    cut = split_of(entry, split)
     folder, key = folder_of(entry, root), cut.key(index)
     if not _done(folder, {key: None}):
         raise UserError(
-            f"{folder}: {name} is not prepared for split {key}; run `claimbench data fetch {name}` or the workflow"
+            f"{folder}: {entry.name} is not prepared for split {key}; "
+            f"run `claimbench data fetch {entry.name}` or the workflow"
         )
     return entry, cut, folder, {**_info(folder), "split": cut.parameters, "index": index}
 

@@ -22,14 +22,14 @@ def prepare(plan: Plan, dataset: str) -> dict[str, Any]:
     """Bring a dataset and the splits that the plan uses; a dataset that no source has is a result too."""
     from claimbench import data
 
-    splits = plan.datasets.get(dataset)
-    if splits is None:
+    if dataset not in plan.datasets:
         raise UserError(
             f"dataset {dataset!r} is not used by tier {plan.config.tier} ({nearest(dataset, plan.datasets)})"
         )
     mirror = Path(plan.config.mirror) if plan.config.mirror else None
     try:
-        data.prepare(dataset, splits, Path(plan.config.data_dir), mirror)
+        entry, splits = plan.datasets[dataset]
+        data.prepare(entry, splits, Path(plan.config.data_dir), mirror)
         marker: dict[str, Any] = {"status": "ready", "tried": []}
     except DataUnavailable as error:
         marker = {"status": "missing", "tried": error.tried}

@@ -253,7 +253,7 @@ class Runner:
         marker = files.read_json(data_marker(self.plan, run.cell.dataset))
         if marker is not None and marker["status"] != "ready":
             raise DataUnavailable(run.cell.dataset, marker["tried"])
-        return getattr(data, loader)(run.cell.dataset, run.cell.split, run.seed, self.data_root)
+        return getattr(data, loader)(*self.plan.source(run.cell), run.seed, self.data_root)
 
     def _sealed(self) -> AbstractContextManager[Any]:
         """While a fit runs, nothing may open what only score may see."""

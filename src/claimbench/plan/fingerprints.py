@@ -242,7 +242,7 @@ class Code:
             yield from self._whole(source)
         elif parsed is not None and attribute in parsed.definitions:
             yield (source, attribute)
-        elif parsed is not None and attribute in parsed.imports:
+        elif parsed is not None and parsed.imports.get(attribute, (source, attribute)) != (source, attribute):
             yield from self._imported(*parsed.imports[attribute])
         else:
             yield from self._whole(f"{source}.{attribute}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from claimbench.data.registry import Catalogue, fingerprint
 from claimbench.errors import UserError, nearest
 from claimbench.files import canonical_json
 from claimbench.plan.cells import Cell, setting_string
@@ -17,7 +18,9 @@ from claimbench.spec.folders import identifier
 from claimbench.spec.paper import Need, PaperSpec
 
 
-def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterator[tuple[Cell, list[Need]]]:
+def drafts(
+    spec: PaperSpec, folder: Path, config: Config, code: Code, catalogue: Catalogue
+) -> Iterator[tuple[Cell, list[Need]]]:
     """The cells of a paper's tier, each with the cells that it needs (see :func:`claimbench.plan.links.link`).
 
     Raises:
@@ -34,6 +37,7 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
     if code.file(module) is None:
         raise UserError(f"{folder / 'experiments.py'}: this file does not exist")
     overrides = overridden(config, spec)
+    path = folder / "paper.yaml"
     for name, experiment in spec.experiments.items():
         if name not in chosen or config.tier not in experiment.tiers:
             continue
@@ -79,7 +83,7 @@ def drafts(spec: PaperSpec, folder: Path, config: Config, code: Code) -> Iterato
                     seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds)),
                     fit_code=_code(code, module, ("fit", "fit_many"), name, method, folder),
                     score_code=_code(code, module, ("score",), name, method, folder),
-                    data=_data(dataset, split, split_key, name, folder),
+                    data=_data(catalogue, dataset, f"{path}: {name}", split, f"{path}: {split_key}"),
                     run_s=grid.run_s if grid.run_s is not None else block.run_s,
                 )
                 yield cell, grid.needs
@@ -106,15 +110,9 @@ def _code(code: Code, module: str, kinds: tuple[str, ...], experiment: str, meth
     return code.fingerprint([*entries, *EVERY_RUN])
 
 
-def _data(dataset: str, split: dict[str, Any], split_key: str, experiment: str, folder: Path) -> str:
-    """Fingerprint of the data that a cell reads."""
+def _data(catalogue: Catalogue, dataset: str, dataset_key: str, split: dict[str, Any], split_key: str) -> str:
+    """Fingerprint of the data that a cell reads; the keys name file and place of both in messages."""
     if dataset == "none":
         return "none"
-    from claimbench.data import registry
-
-    if dataset not in registry.DATASETS:
-        raise UserError(
-            f"{folder / 'paper.yaml'}: {experiment} names the dataset {dataset!r}, which is not registered "
-            f"({nearest(dataset, registry.DATASETS)})"
-        )
-    return registry.fingerprint(dataset, split, f"{folder / 'paper.yaml'}: {split_key}")
+    entry = catalogue.dataset(dataset, dataset_key)
+    return fingerprint(entry, catalogue.split(entry, split, split_key))

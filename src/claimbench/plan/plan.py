@@ -10,15 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from claimbench.data.entries import Entry
+from claimbench.data.own import catalogues
+from claimbench.data.registry import Catalogue
+from claimbench.data.splits import Split
 from claimbench.errors import UserError, nearest
-from claimbench.files import canonical_json
 from claimbench.plan.cells import Cell, PlannedRun
 from claimbench.plan.fingerprints import Code
 from claimbench.plan.grid import drafts
 from claimbench.plan.jobs import Job, bundle
 from claimbench.plan.links import link
 from claimbench.spec.config import Config
-from claimbench.spec.folders import selected_papers
+from claimbench.spec.folders import make_importable, selected_papers
 from claimbench.spec.paper import PaperSpec
 
 
@@ -29,6 +32,7 @@ class Plan:
     config: Config
     papers: dict[str, PaperSpec]
     folders: dict[str, Path]
+    catalogues: dict[str, Catalogue]
     cells: list[Cell]
     jobs: dict[str, Job]
 
@@ -41,14 +45,24 @@ class Plan:
         return [run for job in self.jobs.values() for run in job.runs]
 
     @cached_property
-    def datasets(self) -> dict[str, list[tuple[dict[str, Any], int]]]:
-        """Dataset -> the splits (parameters, index) that its runs use."""
-        wanted: dict[str, dict[str, tuple[dict[str, Any], int]]] = {}
+    def datasets(self) -> dict[str, tuple[Entry, list[tuple[Split, int]]]]:
+        """Dataset -> its entry and the splits, each with its index, that its runs use."""
+        entries: dict[str, Entry] = {}
+        wanted: dict[str, dict[tuple[str, int], tuple[Split, int]]] = {}
         for cell in self.cells:
             if cell.dataset != "none":
+                entry, split = self.source(cell)
+                entries[entry.name] = entry
+                found, key = wanted.setdefault(entry.name, {}), split.key(0)
                 for seed in cell.seeds:
-                    wanted.setdefault(cell.dataset, {})[f"{canonical_json(cell.split)}{seed:012d}"] = (cell.split, seed)
-        return {name: [splits[key] for key in sorted(splits)] for name, splits in sorted(wanted.items())}
+                    found.setdefault((key, seed), (split, seed))
+        return {name: (entries[name], [found[key] for key in sorted(found)]) for name, found in sorted(wanted.items())}
+
+    def source(self, cell: Cell) -> tuple[Entry, Split]:
+        """The dataset of a cell that has one, and its split."""
+        catalogue = self.catalogues[cell.paper]
+        entry = catalogue.dataset(cell.dataset)
+        return entry, catalogue.split(entry, cell.split)
 
     def jobs_of(self, paper: str) -> list[Job]:
         return [job for job in self.jobs.values() if job.paper == paper]
@@ -99,13 +113,23 @@ def make_plan(config: Config, only: str | None = None) -> Plan:
     jobs: dict[str, Job] = {}
     for spec, folder in selected_papers(config_papers):
         papers[spec.slug], folders[spec.slug] = spec, folder
-        own = link(drafts(spec, folder, config, code), folder / "paper.yaml")
+    data = data_of(config, folders, code)
+    for spec in papers.values():
+        folder = folders[spec.slug]
+        own = link(drafts(spec, folder, config, code, data[spec.slug]), folder / "paper.yaml")
         cells += own
         for job in bundle(spec, own, config):
             jobs[job.id] = job
     if only is not None and only not in jobs:
         raise UserError(f"job {only!r} is not in the plan of tier {config.tier} ({nearest(only, jobs)})")
-    return Plan(config, papers, folders, cells, jobs)
+    return Plan(config, papers, folders, data, cells, jobs)
+
+
+def data_of(config: Config, folders: dict[str, Path], code: Code | None = None) -> dict[str, Catalogue]:
+    """The datasets and split protocols that each paper may name; see :func:`claimbench.data.own.catalogues`."""
+    read = Code([Path(config.papers_dir)] if config.papers_dir else []) if code is None else code
+    make_importable(config)
+    return catalogues(folders, lambda module, name: read.fingerprint([(module, name)]))
 
 
 def _keep(mapping: dict[str, Any], key: str) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from collections import Counter
 
 from claimbench import files
 from claimbench.plan.plan import Plan
+from claimbench.records.untracked import failures
 from claimbench.spec.words import FAILURES, VERDICTS
 
 
 def check(plan: Plan) -> int:
-    """Print the scoreboard and what failed; 0 when no run failed, 1 otherwise."""
+    """Print the scoreboard and what failed; 0 when no run failed and all of them are tracked, 1 otherwise."""
     import pyarrow.parquet as pq
 
     runs = pq.read_table(plan.tier_dir / "runs.parquet").to_pylist()
@@ -40,5 +41,7 @@ def check(plan: Plan) -> int:
         print(
             f"{len(failed)} runs failed; the tables show the holes. `claimbench retry` forgets them.", file=sys.stderr
         )
-        return 1
-    return 0
+    untracked = failures(plan)
+    for reason in dict.fromkeys(untracked.values()):
+        print(reason, file=sys.stderr)
+    return 1 if failed or untracked else 0

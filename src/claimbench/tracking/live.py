@@ -201,7 +201,7 @@ class Sender:
         authorization = _authorization()
         if authorization:
             request.add_unredirected_header("Authorization", authorization)
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=_tls(self.base)) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=tls_context(self.base)) as answer:
             return json.loads(answer.read() or b"{}")
 
     def _tell(self, error: Exception) -> None:
@@ -247,7 +247,7 @@ def _authorization() -> str | None:
     return f"Bearer {token}" if token else None
 
 
-def _tls(address: str) -> ssl.SSLContext | None:
+def tls_context(address: str) -> ssl.SSLContext | None:
     if not address.startswith("https"):
         return None
     context = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or None)

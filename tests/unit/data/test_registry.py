@@ -9,7 +9,13 @@ import sys
 import pytest
 
 from claimbench.data import entries, registry
+from claimbench.data.splits import PROTOCOLS
 from claimbench.errors import UserError
+
+
+def fingerprint(name: str, split: dict[str, object]) -> str:
+    entry = registry.get(name)
+    return registry.fingerprint(entry, registry.split_of(entry, split))
 
 
 @pytest.mark.parametrize("entry", registry.DATASETS.values(), ids=lambda entry: entry.name)
@@ -43,7 +49,8 @@ def test_only_these_datasets_have_no_published_checksum() -> None:
 
 def test_importing_the_registry_loads_no_library() -> None:
     code = (
-        "import sys; from claimbench.data import registry; registry.fingerprint('cora-ml', {'protocol': 'kfold'});"
+        "import sys; from claimbench.data import registry as r; e = r.get('cora-ml');"
+        "r.fingerprint(e, r.split_of(e, {'protocol': 'kfold'}));"
         "print(sorted({'numpy','torch','scipy','sklearn','safetensors','pydantic','yaml'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -52,31 +59,37 @@ def test_importing_the_registry_loads_no_library() -> None:
 
 def test_the_fingerprint_follows_checksum_loader_and_split(monkeypatch: pytest.MonkeyPatch) -> None:
     split = {"protocol": "kfold", "folds": 5}
-    before = registry.fingerprint("cora-ml", split)
-    assert before == registry.fingerprint("cora-ml", {"protocol": "kfold"}), "a default that is written out is the same"
-    assert before != registry.fingerprint("cora-ml", {"protocol": "kfold", "folds": 4})
-    assert before != registry.fingerprint("cora-linqs", split)
+    before = fingerprint("cora-ml", split)
+    assert before == fingerprint("cora-ml", {"protocol": "kfold"}), "a default that is written out is the same"
+    assert before != fingerprint("cora-ml", {"protocol": "kfold", "folds": 4})
+    assert before != fingerprint("cora-linqs", split)
     entry = registry.DATASETS["cora-ml"]
     for changed in (
         dataclasses.replace(entry, version=entry.version + 1),
         dataclasses.replace(entry, files=(dataclasses.replace(entry.files[0], sha256="0" * 64),)),
     ):
         monkeypatch.setitem(registry.DATASETS, "cora-ml", changed)
-        assert registry.fingerprint("cora-ml", split) != before
+        assert fingerprint("cora-ml", split) != before
     monkeypatch.setitem(registry.DATASETS, "cora-ml", dataclasses.replace(entry, title="x", sources=entry.sources[:1]))
-    assert registry.fingerprint("cora-ml", split) == before, "where it comes from does not matter"
+    assert fingerprint("cora-ml", split) == before, "where it comes from does not matter"
 
 
 def test_public_splits_are_one_for_all_seeds() -> None:
-    for protocol, one in (("public", True), ("unsupervised", True), ("kfold", False), ("labelled-nodes", False)):
-        split = registry.split_of({"protocol": protocol})
+    for protocol, one in (
+        ("public", True),
+        ("unsupervised", True),
+        ("as-given", True),
+        ("kfold", False),
+        ("labelled-nodes", False),
+    ):
+        split = PROTOCOLS[protocol]()
         assert (split.key(3) == split.key(0)) is one
 
 
 def test_hidden_queries_are_the_default_and_no_part_of_a_key() -> None:
     hidden = {"protocol": "kfold", "queries": "hidden"}
-    assert registry.fingerprint("digits", hidden) == registry.fingerprint("digits", {"protocol": "kfold"})
-    assert registry.fingerprint("digits", {**hidden, "queries": "visible"}) != registry.fingerprint("digits", hidden)
+    assert fingerprint("digits", hidden) == fingerprint("digits", {"protocol": "kfold"})
+    assert fingerprint("digits", {**hidden, "queries": "visible"}) != fingerprint("digits", hidden)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +102,9 @@ def test_hidden_queries_are_the_default_and_no_part_of_a_key() -> None:
         ({"protocol": "labelled-nodes", "shares": [10, 50]}, ["shares is [10, 50]", "fractions"]),
         ({"protocol": "labelled-nodes", "shares": []}, ["shares is []"]),
         ({"protocol": "labelled-nodes", "shares": 0.1}, ["shares is 0.1"]),
+        ({"protocol": "as-given", "hidden": "y"}, ["hidden is 'y'", "a list of names"]),
+        ({"protocol": "as-given", "shown": ["y"]}, ["shown and hidden both name y"]),
+        ({"protocol": "as-given", "queries": "visible"}, ["queries visible", "cora-ml"]),
         ({"protocol": "binary-subsets"}, ["needs independent samples", "cora-ml is of the kind graph"]),
         ({}, ["no protocol", "kfold"]),
         ({"protocol": "kfolds"}, ["'kfolds'", "did you mean 'kfold'"]),
@@ -107,7 +123,7 @@ def test_hidden_queries_are_the_default_and_no_part_of_a_key() -> None:
 )
 def test_a_wrong_split_is_one_clear_sentence(split: dict[str, object], words: list[str]) -> None:
     with pytest.raises(UserError) as caught:
-        registry.fingerprint("cora-ml", split)
+        fingerprint("cora-ml", split)
     assert all(word in str(caught.value) for word in words), caught.value
 
 

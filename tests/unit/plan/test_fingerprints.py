@@ -210,6 +210,20 @@ def test_a_local_name_is_not_the_module_of_that_name(tmp_path: Path) -> None:
     assert Code([tmp_path]).fingerprint([("claimbench.papers.sample.experiments", "entry")]) == before
 
 
+def test_a_package_that_imports_its_own_module(tmp_path: Path) -> None:
+    own = tmp_path / "sample" / "__init__.py"
+    before = make(tmp_path)
+    own.write_text("from claimbench.papers.sample import third\n\n\ndef entry():\n    return third.helper().a\n")
+
+    def key() -> str:
+        return Code([tmp_path]).fingerprint([("claimbench.papers.sample", "entry")])
+
+    first = key()
+    assert first != before
+    (tmp_path / "sample" / "third.py").write_text("class helper:\n    a = 2\n")
+    assert key() != first
+
+
 def test_libraries_that_the_code_in_reach_uses(tmp_path: Path) -> None:
     sample(tmp_path)
     found = Code([tmp_path]).libraries([("claimbench.papers.sample.experiments", "entry")])

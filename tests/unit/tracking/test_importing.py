@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import pytest
 
 from claimbench.errors import UserError
 from claimbench.execute import local
 from claimbench.judge.paper import judge_paper
-from claimbench.present import tables
+from claimbench.present import scoreboard, tables
+from claimbench.records import untracked
 from claimbench.records.collect import collect, merge
 from claimbench.tracking import importing
 from tests.conftest import PARTS, PaperFolder
@@ -61,6 +65,40 @@ def test_a_dead_server_is_one_sentence(paper: PaperFolder, monkeypatch: pytest.M
     plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": "http://127.0.0.1:9"})
     with pytest.raises(UserError, match="the runs are safe"):
         importing.track(plan)
+
+
+def test_a_silent_server_keeps_no_core_waiting(paper: PaperFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": uri})
+        started = time.monotonic()
+        with pytest.raises(UserError, match=r"cannot be used now \(timed out\)"):
+            importing.track(plan)
+    assert time.monotonic() - started < 5
+
+
+def test_a_failure_is_noted_and_told_once_and_the_next_workflow_tries_again(
+    paper: PaperFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": "http://127.0.0.1:9"})
+    said = importing.step(plan)
+    assert "the runs are safe" in said
+    capsys.readouterr()
+    assert scoreboard.check(plan) == 1
+    printed = capsys.readouterr()
+    assert "8 runs: 8 done" in printed.out
+    assert printed.err.splitlines() == [said]
+    marker = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
+    assert marker.exists()
+    untracked.forget_failures(plan)
+    assert not marker.exists()
+
+    plan = finish(paper, experiments={"toy-paper": ["location"]})
+    assert "8 runs imported" in importing.step(plan)
+    assert scoreboard.check(plan) == 0
+    untracked.forget_failures(plan)
+    assert marker.exists()
 
 
 def test_a_wrong_uri_is_one_sentence(paper: PaperFolder) -> None:

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from claimbench.data.splits.base import Parts, Split, make
+from claimbench.data.splits.base import Parts, Split, count, fraction, make, parameter, word
+from claimbench.data.splits.given import AsGiven
 from claimbench.data.splits.graphs import LabelledNodes, Links, Unsupervised
-from claimbench.data.splits.samples import BinarySubset, BinarySubsets, Halves, KFold, Public, Random
+from claimbench.data.splits.samples import BinarySubset, BinarySubsets, Halves, KFold, Public, Random, SampleSplit
 
-__all__ = ["PROTOCOLS", "Parts", "Split", "make"]
+__all__ = [
+    "PROTOCOLS",
+    "Parts",
+    "SampleSplit",
+    "Split",
+    "count",
+    "fraction",
+    "make",
+    "parameter",
+    "word",
+]
 
 PROTOCOLS: dict[str, type[Split]] = {
     protocol.name: protocol
-    for protocol in (KFold, Random, Halves, BinarySubset, BinarySubsets, Public, Unsupervised, LabelledNodes, Links)
+    for protocol in (
+        KFold,
+        Random,
+        Halves,
+        BinarySubset,
+        BinarySubsets,
+        Public,
+        AsGiven,
+        Unsupervised,
+        LabelledNodes,
+        Links,
+    )
 }

@@ -1,27 +1,32 @@
-"""The baseline BP: a GNN trained end to end by backpropagation (ForwardGNN, Section 4.1; torch-geometric's GCN,
-GraphSAGE, GAT)."""
+"""The baseline BP: a GNN trained end to end by backpropagation (ForwardGNN, Section 4.1).
+
+The networks are torch-geometric's GCN, GraphSAGE and GAT.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from claimbench.papers.forward_gnn.loop import train
-from claimbench.papers.forward_gnn.operators import OPERATORS, Features, Graph, PreparedInput
+from claimbench.papers.forward_gnn.operators import Features, Graph, PreparedInput, make_layer
 from claimbench.papers.forward_gnn.task import NodeTask
-
-if TYPE_CHECKING:
-    from claimbench.run import Run
+from claimbench.run import Run
 
 
 class Network(nn.Module):
     """``depth`` layers with ReLU between them and none after the last.
 
     Args:
+        run: its backbone and random streams are used.
+        in_features: width of the input.
+        hidden: width of the layers before the last.
         out_features: width of the last layer.
+        depth: number of layers.
         classifier: the last layer gives class scores (GAT then averages its heads).
     """
 
@@ -31,43 +36,40 @@ class Network(nn.Module):
         super().__init__()
         widths = [in_features] + [hidden] * (depth - 1) + [out_features]
         self.layers = nn.ModuleList(
-            OPERATORS[run.setting["backbone"]](
-                widths[i], widths[i + 1], run.torch_generator(f"layer-{i}"), last=classifier and i == depth - 1
-            )
-            for i in range(depth)
+            make_layer(run, i, widths[i], widths[i + 1], last=classifier and i == depth - 1) for i in range(depth)
         )
 
     def forward(
         self, x: Features, graph: Graph, last_graph: Graph | None = None, first: PreparedInput | None = None
-    ) -> Tensor:
-        """(receivers of ``last_graph``, out).
+    ) -> Float[Tensor, "receivers out"]:
+        """(receivers of the last graph, out).
 
         Args:
+            x: (nodes, features).
+            graph: messages of every layer.
             last_graph: the graph of the last layer when fewer outputs are wanted.
             first: ``x`` prepared for the first layer, whose input never changes.
         """
+        last = len(self.layers) - 1
         for i, layer in enumerate(self.layers):
-            last = i == len(self.layers) - 1
             if i == 0 and first is not None:
-                x = first.linear(layer)  # type: ignore[arg-type]
+                h = first.linear(layer)
             else:
-                x = layer.propagate(layer.project(x), (last_graph or graph) if last else graph)
-            if not last:
-                x = x.relu()
-        assert isinstance(x, Tensor)
-        return x
+                h = layer.propagate(layer.project(h if i else x), (last_graph or graph) if i == last else graph)
+            h = h if i == last else h.relu_()
+        return h
 
 
-def fit(run: Run, task: NodeTask, depth: int) -> Tensor:
-    """Train a network of ``depth`` layers; class scores of all nodes, (nodes, classes)."""
+def fit(run: Run, task: NodeTask, depth: int) -> Float[Tensor, "nodes classes"]:
+    """Train a network of ``depth`` layers; class probabilities of all nodes, (nodes, classes)."""
     graph = Graph(task.edge_index, task.n_nodes)
-    network = Network(run, task.x.shape[1], run.h.hidden, task.n_classes, depth).to(task.device)
+    network = Network(run, task.x.shape[1], run.h.hidden, task.n_classes, depth)
     n_train = len(task.train)
     last_graph = graph.towards(torch.cat([task.train, task.val]))
     targets, val_targets = task.y[task.train], task.y[task.val]
-    first = PreparedInput(network.layers[0], task.x, last_graph if depth == 1 else graph)  # type: ignore[arg-type]
+    first = PreparedInput(network.layers[0], task.x, last_graph if depth == 1 else graph)
 
-    def forward() -> tuple[Tensor, object]:
+    def forward() -> tuple[Tensor, Callable[[], float]]:
         out = network(task.x, graph, last_graph, first)
         loss = functional.cross_entropy(out[:n_train], targets)
         return loss, lambda: float((out[n_train:].argmax(dim=1) == val_targets).float().mean())

@@ -32,6 +32,7 @@ def fit_node_classification__majority(run: Run, data: Data) -> Artifact:
 
 
 def fit_node_classification__bp(run: Run, data: Data) -> Artifact:
+    """Backpropagation through all layers; class probabilities."""
     from claimbench.papers.forward_gnn import backprop, task
 
     return {"scores": backprop.fit(run, task.load_node_task(run, data), run.setting["L"])}
@@ -66,17 +67,18 @@ def _prefixes(runs: list[Run], datas: list[Data], fit: Callable[[Run, Data, int]
 
     Layers are trained from the bottom and a layer never depends on those above, so the result is that of single fits.
     """
-    groups: dict[str, list[int]] = {}
-    for i, run in enumerate(runs):
+    from claimbench.training import in_stacks
+
+    def all_but_depth(run: Run) -> tuple[Any, ...]:
         rest = {axis: value for axis, value in run.setting.items() if axis != "L"}
-        groups.setdefault(repr((run.dataset, run.seed, sorted(rest.items()), sorted(run.hyper.items()))), []).append(i)
-    artifacts: list[Artifact] = [{} for _ in runs]
-    for members in groups.values():
+        return run.dataset, run.seed, sorted(rest.items()), sorted(run.hyper.items())
+
+    def fit_deepest(members: list[int]) -> list[Artifact]:
         deepest = max(members, key=lambda i: runs[i].setting["L"])
         prefixes = fit(runs[deepest], datas[deepest], runs[deepest].setting["L"])
-        for i in members:
-            artifacts[i] = {"scores": prefixes[runs[i].setting["L"] - 1]}
-    return artifacts
+        return [{"scores": prefixes[runs[i].setting["L"] - 1]} for i in members]
+
+    return in_stacks(runs, all_but_depth, fit_deepest)
 
 
 def _single_forward(run: Run, data: Data, depth: int) -> list[Any]:
@@ -85,11 +87,8 @@ def _single_forward(run: Run, data: Data, depth: int) -> list[Any]:
     return single_forward.fit(run, task.load_node_task(run, data), depth)
 
 
-def fit_node_classification__sf(run: Run, data: Data) -> Artifact:
-    return fit_many_node_classification__sf([run], [data])[0]
-
-
 def fit_many_node_classification__sf(runs: list[Run], datas: list[Data]) -> list[Artifact]:
+    """Single forward learning (Section 3.2); class probabilities summed over layers."""
     return _prefixes(runs, datas, _single_forward)
 
 
@@ -99,11 +98,8 @@ def _label_appending(run: Run, data: Data, depth: int) -> list[Any]:
     return forward_forward.fit_label_appending(run, task.load_node_task(run, data), depth)
 
 
-def fit_node_classification__ff_la(run: Run, data: Data) -> Artifact:
-    return fit_many_node_classification__ff_la([run], [data])[0]
-
-
 def fit_many_node_classification__ff_la(runs: list[Run], datas: list[Data]) -> list[Artifact]:
+    """Forward-forward with label appending (Section 3.1); goodness of every class."""
     return _prefixes(runs, datas, _label_appending)
 
 
@@ -113,21 +109,20 @@ def _virtual_nodes(run: Run, data: Data, depth: int) -> list[Any]:
     return forward_forward.fit_virtual_nodes(run, task.load_node_task(run, data), depth)
 
 
-def fit_node_classification__ff_vn(run: Run, data: Data) -> Artifact:
-    return fit_many_node_classification__ff_vn([run], [data])[0]
-
-
 def fit_many_node_classification__ff_vn(runs: list[Run], datas: list[Data]) -> list[Artifact]:
+    """Forward-forward with virtual nodes (Section 3.1); goodness of every class."""
     return _prefixes(runs, datas, _virtual_nodes)
 
 
 def fit_node_classification__t2i(run: Run, data: Data) -> Artifact:
+    """Top-down signals to the input (Section 3.3)."""
     from claimbench.papers.forward_gnn import task, top_down
 
     return {"scores": top_down.fit_top_to_input(run, task.load_node_task(run, data), run.setting["L"])}
 
 
 def fit_node_classification__t2l(run: Run, data: Data) -> Artifact:
+    """Top-down signals to the loss (Section 3.3)."""
     from claimbench.papers.forward_gnn import task, top_down
 
     return {"scores": top_down.fit_top_to_loss(run, task.load_node_task(run, data), run.setting["L"])}
@@ -155,10 +150,10 @@ def score_link_prediction(run: Run, artifact: Artifact, data: Data) -> dict[str,
 
 
 def fit_link_prediction__bp(run: Run, data: Data) -> Artifact:
+    """Backpropagation through all layers: the embedding z."""
     from claimbench.papers.forward_gnn import link_prediction
 
-    (z,) = link_prediction.fit_backpropagation(run, link_prediction.load(run, data), run.setting["L"])
-    return {"z_1": z}
+    return {"z_1": link_prediction.fit_backpropagation(run, link_prediction.load(run, data), run.setting["L"])}
 
 
 def _link_layers(runs: list[Run], datas: list[Data], goodness: bool) -> list[Artifact]:
@@ -180,27 +175,22 @@ def _link_layers(runs: list[Run], datas: list[Data], goodness: bool) -> list[Art
     return [{f"z_{i + 1}": z for i, z in enumerate(artifact["scores"])} for artifact in _prefixes(runs, datas, fit)]
 
 
-def fit_link_prediction__ce(run: Run, data: Data) -> Artifact:
-    return fit_many_link_prediction__ce([run], [data])[0]
-
-
 def fit_many_link_prediction__ce(runs: list[Run], datas: list[Data]) -> list[Artifact]:
+    """ForwardGNN-CE (Section 3.4): the embeddings z of every layer."""
     return _link_layers(runs, datas, goodness=False)
 
 
-def fit_link_prediction__ff(run: Run, data: Data) -> Artifact:
-    return fit_many_link_prediction__ff([run], [data])[0]
-
-
 def fit_many_link_prediction__ff(runs: list[Run], datas: list[Data]) -> list[Artifact]:
+    """ForwardGNN-FF (Section 3.4): the embeddings z of every layer."""
     return _link_layers(runs, datas, goodness=True)
 
 
 def fit_link_prediction__t2i(run: Run, data: Data) -> Artifact:
+    """ForwardGNN-CE with top-down signals to the input: the weights of the layers."""
+    from claimbench.nn.state import pack
     from claimbench.papers.forward_gnn import link_prediction
 
-    layers = link_prediction.fit_top_to_input(run, link_prediction.load(run, data), run.setting["L"])
-    return dict(layers.state_dict())
+    return pack(link_prediction.fit_top_to_input(run, link_prediction.load(run, data), run.setting["L"]))
 
 
 def score_link_prediction__t2i(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
@@ -210,9 +200,9 @@ def score_link_prediction__t2i(run: Run, artifact: Artifact, data: Data) -> dict
     from claimbench.metrics import roc_auc
     from claimbench.papers.forward_gnn import link_prediction
 
-    weights = {name: torch.as_tensor(value) for name, value in artifact.items()}
-    pairs = torch.as_tensor(data.arrays["test_label_index"])
-    scores = link_prediction.top_to_input_scores(run, link_prediction.load(run, data), weights, pairs)
+    task = link_prediction.load(run, data)
+    pairs = link_prediction.Pairs(torch.as_tensor(data.arrays["test_label_index"]), task.x.shape[0])
+    scores = link_prediction.top_to_input_scores(run, task, artifact, pairs)
     return {"test/roc_auc": float(roc_auc(data.arrays["test_label"], scores.cpu().numpy()))}
 
 
@@ -220,8 +210,10 @@ def score_link_prediction__t2i(run: Run, artifact: Artifact, data: Data) -> dict
 
 
 def fit_memory(run: Run, data: Data) -> Artifact:
-    """Megabytes that one backward pass needs, of the whole network (BP) or of every layer (SF, FF-VN): saved for it by
-    autograd, and on a GPU the peak that the device saw."""
+    """Megabytes that one backward pass needs, of the whole network (BP) or of every layer (SF, FF-VN).
+
+    They are what autograd saves for it and, on a GPU, the peak that the device saw.
+    """
     from claimbench.papers.forward_gnn import measuring, task
 
     node_task, depth = task.load_node_task(run, data), run.setting["L"]
@@ -241,7 +233,7 @@ def fit_memory(run: Run, data: Data) -> Artifact:
 
 
 def score_memory(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
-    """Peak over layers, the last layer alone, and the forward passes an update: most of any layer, and that over the
+    """Megabytes: most of any layer and of the last one; forward passes an update: most of any layer, and that over the
     number of classes."""
     sizes = artifact["megabytes"]
     metrics = {"train/saved_mb": max(sizes), "train/saved_last_layer_mb": sizes[-1]}
@@ -254,8 +246,7 @@ def score_memory(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
 
 
 def fit_time(run: Run, data: Data) -> Artifact:
-    """Milliseconds an update, interleaved: BP of depth L; all L layers of SF with and without the cached
-    aggregation."""
+    """Milliseconds an update, interleaved: BP of depth L; all L layers of SF with and without cached aggregation."""
     from claimbench.papers.forward_gnn import measuring, task
 
     node_task, depth = task.load_node_task(run, data), run.setting["L"]
@@ -267,7 +258,7 @@ def fit_time(run: Run, data: Data) -> Artifact:
 
 
 def score_time(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
-    """Medians, the spread of BP, and the ratios of the claim."""
+    """Medians in milliseconds, the spread of BP (interquartile range over median), and the ratios of the claim."""
     median = {name: float(np.median(values)) for name, values in artifact["ms"].items()}
     depth = run.setting["L"]
     sums = {kind: sum(median[f"{kind}-{layer}"] for layer in range(1, depth + 1)) for kind in ("cached", "uncached")}
@@ -285,6 +276,7 @@ def score_time(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
 
 
 def fit_locality(run: Run, data: Data) -> Artifact:
+    """What training layer 2 does to layer 1 (Algorithm 1)."""
     from claimbench.papers.forward_gnn import measuring, task
 
     return measuring.locality(run, task.load_node_task(run, data))

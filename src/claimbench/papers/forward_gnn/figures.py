@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from claimbench.figures import COLOURS
 
@@ -37,7 +38,7 @@ def _against_depth(axis: Axes, measured: pd.DataFrame, published: pd.DataFrame, 
         if len(theirs):
             axis.plot(theirs["L"], theirs["value"], "x--", ms=5, lw=0.8, color=colour, alpha=0.8)
     axis.set_xlabel("layers")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _panels(tables: Tables, experiment: str, metric: str, published_metric: str, scale: float, ylabel: str) -> Figure:
@@ -74,8 +75,10 @@ def link_prediction(tables: Tables) -> Figure:
 
 
 def memory(tables: Tables) -> Figure:
-    """Megabytes kept for backward against depth; levels do not compare with the published GPU peaks, so none are
-    drawn."""
+    """Megabytes kept for backward against depth.
+
+    Levels do not compare with the published GPU peaks, so none are drawn.
+    """
     return _panels(tables, "memory", "train/saved_mb", "none", 1.0, "kept for backward (MB)")
 
 

@@ -6,47 +6,85 @@ the scores are averaged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
+from claimbench.data import Data
 from claimbench.metrics import roc_auc
+from claimbench.nn.state import unpack
 from claimbench.papers.forward_gnn.backprop import Network
 from claimbench.papers.forward_gnn.loop import train
 from claimbench.papers.forward_gnn.operators import (
-    OPERATORS,
     Features,
     Graph,
     Operator,
     PreparedInput,
+    make_layer,
     row_l2_normalise,
 )
 from claimbench.papers.forward_gnn.task import load_features
 from claimbench.papers.forward_gnn.top_down import TopToInput, make_layers, train_top_to_input
+from claimbench.run import Run
 
-if TYPE_CHECKING:
-    from claimbench.data import Data
-    from claimbench.run import Run
+
+class Pairs:
+    """Pairs of nodes whose scores are wanted.
+
+    Args:
+        index: (2, pairs) node indices.
+        n_nodes: number of nodes.
+    """
+
+    def __init__(self, index: Int[Tensor, "2 pairs"], n_nodes: int) -> None:
+        self.index, self.n_nodes = index, n_nodes
+
+    @cached_property
+    def by_node(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For every node what its pairs are: (partners, numbers of the pairs, where a node's entries start)."""
+        nodes, partners = self.index.flatten(), self.index.flip(0).flatten()
+        order = nodes.argsort(stable=True)
+        starts = torch.bincount(nodes, minlength=self.n_nodes).cumsum(0)
+        return partners[order], order % self.index.shape[1], functional.pad(starts, (1, 0))
+
+
+class _Dot(torch.autograd.Function):
+    """``z_u . z_v`` of pairs; the gradient of a node is one weighted sum over its partners."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, pairs: Pairs) -> Tensor:
+        ctx.pairs = pairs
+        ctx.save_for_backward(z)
+        return z[pairs.index[0]].mul_(z[pairs.index[1]]).sum(dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (z,), (partners, numbers, starts) = ctx.saved_tensors, ctx.pairs.by_node
+        return functional.embedding_bag(
+            partners, z, starts, mode="sum", per_sample_weights=gradients[0][numbers], include_last_offset=True
+        ), None
 
 
 @dataclass
 class LinkTask:
-    """One split of a graph's edges; pairs are (2, pairs) node indices, labels 1 for edges and 0 for negatives."""
+    """One split of a graph's edges; labels are 1 for edges and 0 for negatives."""
 
     x: Features
     #: messages during training and validation: training edges
     graph: Graph
     #: messages at test time: training and validation edges
     test_graph: Graph
-    pairs: Tensor
-    labels: Tensor
-    val_pairs: Tensor
-    val_labels: np.ndarray
+    pairs: Pairs
+    labels: Float[Tensor, " pairs"]
+    val_pairs: Pairs
+    val_labels: Shaped[np.ndarray, " val_pairs"]
 
 
 def load(run: Run, data: Data) -> LinkTask:
@@ -66,39 +104,42 @@ def load(run: Run, data: Data) -> LinkTask:
         x,
         Graph(arrays["train_edge_index"], x.shape[0]),
         Graph(test_edges, x.shape[0]),
-        arrays["train_label_index"],
+        Pairs(arrays["train_label_index"], x.shape[0]),
         labels,
-        arrays["val_label_index"],
+        Pairs(arrays["val_label_index"], x.shape[0]),
         data.arrays["val_label"],
     )
 
 
-def dot(z: Tensor, pairs: Tensor) -> Tensor:
+def dot(z: Float[Tensor, "nodes width"], pairs: Pairs) -> Float[Tensor, " pairs"]:
     """``z_u . z_v`` of every pair: (pairs,)."""
-    return (z[pairs[0]] * z[pairs[1]]).sum(dim=1)
+    product: Tensor = _Dot.apply(z, pairs)
+    return product
 
 
-def product_goodness(z: Tensor, pairs: Tensor, theta: float) -> Tensor:
+def product_goodness(z: Float[Tensor, "nodes width"], pairs: Pairs, theta: float) -> Float[Tensor, " pairs"]:
     """``sum_d (z_u z_v)_d^2 - theta`` of every pair: (pairs,)."""
-    return (z[pairs[0]] * z[pairs[1]]).square().sum(dim=1) - theta
+    return dot(z.square(), pairs) - theta
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Float[Tensor, " pairs"], labels: Float[Tensor, " pairs"]) -> Float[Tensor, ""]:
     """Binary cross-entropy averaged over all pairs (BP, CE, T2I)."""
     return functional.binary_cross_entropy_with_logits(logits, labels)
 
 
-def goodness_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """FF: binary cross-entropy averaged over edges plus that averaged over negatives. With as many negatives as edges
-    it is twice the average over all, which halves the share of weight decay in Adam's step."""
+def goodness_loss(logits: Float[Tensor, " pairs"], labels: Float[Tensor, " pairs"]) -> Float[Tensor, ""]:
+    """FF: binary cross-entropy averaged over edges plus that averaged over negatives.
+
+    With as many negatives as edges it is twice the average over all, which halves the share of weight decay in Adam's
+    step.
+    """
     positive = labels > 0
     return functional.softplus(-logits[positive]).mean() + functional.softplus(logits[~positive]).mean()
 
 
-def fit_backpropagation(run: Run, task: LinkTask, depth: int) -> list[Tensor]:
-    """The embedding z of all nodes, (nodes, hidden), as a list of one: no class head, no activation after the last
-    layer."""
-    network = Network(run, task.x.shape[1], run.h.hidden, run.h.hidden, depth, classifier=False).to(run.device)
+def fit_backpropagation(run: Run, task: LinkTask, depth: int) -> Float[Tensor, "nodes hidden"]:
+    """BP for links: the embedding z of all nodes on the test graph, without class head or activation at the end."""
+    network = Network(run, task.x.shape[1], run.h.hidden, run.h.hidden, depth, classifier=False)
 
     def forward() -> tuple[Tensor, Callable[[], float]]:
         z = network(task.x, task.graph)
@@ -108,19 +149,22 @@ def fit_backpropagation(run: Run, task: LinkTask, depth: int) -> list[Tensor]:
     updates = train(run, network, forward, "network")
     run.count(steps=updates, n_params=sum(parameter.numel() for parameter in network.parameters()))
     with torch.no_grad():
-        return [network(task.x, task.test_graph)]
+        return network(task.x, task.test_graph)
 
 
 def fit_layers(
     run: Run,
     task: LinkTask,
     depth: int,
-    logit: Callable[[Tensor, Tensor], Tensor],
+    logit: Callable[[Tensor, Pairs], Tensor],
     loss_of: Callable[[Tensor, Tensor], Tensor],
-) -> list[Tensor]:
-    """Layer by layer: the outputs of all layers on the test graph, (nodes, hidden) each.
+) -> list[Float[Tensor, "nodes hidden"]]:
+    """ForwardGNN for links, layer by layer: the outputs of all layers on the test graph, (nodes, hidden) each.
 
     Args:
+        run: its hyper-parameters and random streams are used.
+        task: the pairs and graphs.
+        depth: number of layers.
         logit: (z, pairs) -> logit of every pair.
         loss_of: (logits, labels) -> loss.
     """
@@ -130,9 +174,7 @@ def fit_layers(
     outputs, updates, n_params = [], 0, 0
     for layer in range(depth):
         x, test_x = row_l2_normalise(x), row_l2_normalise(test_x)
-        operator = OPERATORS[run.setting["backbone"]](
-            x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")
-        ).to(run.device)
+        operator = make_layer(run, layer, x.shape[1], run.h.hidden)
         inputs = PreparedInput(operator, x, task.graph)
 
         def forward(
@@ -155,7 +197,7 @@ def fit_layers(
 
 def fit_top_to_input(run: Run, task: LinkTask, depth: int) -> nn.ModuleList:
     """CE with top-down signals to the input: nothing stands above the top layer."""
-    layers = make_layers(run, task.x.shape[1], depth, 0).to(run.device)
+    layers = make_layers(run, task.x.shape[1], depth, 0)
     recurrence = TopToInput(layers, row_l2_normalise(task.x), None, task.graph)
 
     def validate(outputs: list[Tensor]) -> float:
@@ -168,14 +210,20 @@ def fit_top_to_input(run: Run, task: LinkTask, depth: int) -> nn.ModuleList:
     return layers
 
 
-def top_to_input_scores(run: Run, task: LinkTask, weights: dict[str, Tensor], pairs: Tensor) -> Tensor:
-    """Scores of ``pairs`` on the test graph by layers that :func:`fit_top_to_input` trained: (pairs,)."""
-    layers = make_layers(run, task.x.shape[1], run.setting["L"], 0).to(run.device)
-    layers.load_state_dict(weights)
+def top_to_input_scores(run: Run, task: LinkTask, weights: Mapping[str, Any], pairs: Pairs) -> Float[Tensor, " pairs"]:
+    """Scores of ``pairs`` on the test graph by layers that :func:`fit_top_to_input` trained: (pairs,).
+
+    Args:
+        run: its depth and steps are used.
+        task: the features and the test graph.
+        weights: the layers as :func:`claimbench.nn.state.pack` gives them.
+        pairs: what is scored.
+    """
+    layers = unpack(make_layers(run, task.x.shape[1], run.setting["L"], 0), weights)
     recurrence = TopToInput(layers, row_l2_normalise(task.x), None, task.test_graph)
     return mean_score(recurrence.outputs(run.h.test_steps, run.h.first_counted_step), pairs)
 
 
-def mean_score(outputs: list[Tensor], pairs: Tensor) -> Tensor:
+def mean_score(outputs: list[Float[Tensor, "nodes width"]], pairs: Pairs) -> Float[Tensor, " pairs"]:
     """Mean of ``sigmoid(z_u . z_v)`` over ``outputs``: (pairs,)."""
     return torch.stack([dot(z, pairs).sigmoid() for z in outputs]).mean(dim=0)

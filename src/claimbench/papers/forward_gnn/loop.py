@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from claimbench.run import Run
 from claimbench.training import Loop
-
-if TYPE_CHECKING:
-    from claimbench.run import Run
 
 
 class EarlyStopping:
-    """Keeps the parameters of the best validation score; stops after ``patience`` validations without a better one."""
+    """Keeps the parameters of the best validation score; stops after ``patience`` validations without a better one.
+
+    Args:
+        parameters: what is kept.
+        patience: validations without a better score after which training stops.
+    """
 
     def __init__(self, parameters: Sequence[nn.Parameter], patience: int) -> None:
         self.parameters, self.patience = list(parameters), patience
@@ -34,19 +37,21 @@ class EarlyStopping:
         return self.waited >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint needs."""
         return {"best_score": self.best_score, "waited": self.waited, "best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
         self.best_score, self.waited = state["best_score"], state["waited"]
         for kept, saved in zip(self.best, state["best"], strict=True):
             kept.copy_(saved)
 
-    @torch.no_grad()
     def restore(self) -> None:
         """Put the best parameters back (the last ones if nothing was ever validated)."""
         if self.best_score > -float("inf"):
-            for kept, parameter in zip(self.best, self.parameters, strict=True):
-                parameter.copy_(kept)
+            with torch.no_grad():
+                for kept, parameter in zip(self.best, self.parameters, strict=True):
+                    parameter.copy_(kept)
 
 
 def adam(parameters: Sequence[nn.Parameter], run: Run) -> torch.optim.Adam:
@@ -55,11 +60,15 @@ def adam(parameters: Sequence[nn.Parameter], run: Run) -> torch.optim.Adam:
 
 
 def train(run: Run, module: nn.Module, forward: Callable[[], tuple[Tensor, Callable[[], float]]], name: str) -> int:
-    """Minimise ``forward()[0]`` over the module's parameters; they end at the best validation score.
+    """Minimise a loss over the module's parameters; they end at the best validation score.
 
-    ``forward`` returns the loss and a function that gives the validation score of the same forward pass. Validation
-    after
-    update e uses the weights with which update e + 1 starts, so the two share one pass.
+    Validation after update e uses the weights with which update e + 1 starts, so the two share one forward pass.
+
+    Args:
+        run: its ``epochs``, ``val_every``, ``patience``, ``learning_rate`` and ``weight_decay`` are used.
+        module: what is trained.
+        forward: one pass: the loss, and a function that gives the validation score of the same pass.
+        name: of the loop within the run, and of its curves.
 
     Returns:
         The number of updates made.

@@ -1,12 +1,10 @@
-"""Memory, time and locality of training: what is saved for backward, milliseconds an update, and who gets a
-gradient."""
+"""Memory, time and locality of training: what is saved for backward, milliseconds an update, who gets a gradient."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,24 +14,23 @@ from claimbench.papers.forward_gnn import single_forward
 from claimbench.papers.forward_gnn.backprop import Network
 from claimbench.papers.forward_gnn.forward_forward import goodness_loss, virtual_node_training
 from claimbench.papers.forward_gnn.operators import (
-    OPERATORS,
     Features,
     Graph,
     Operator,
     PreparedInput,
+    make_layer,
     row_l2_normalise,
 )
 from claimbench.papers.forward_gnn.single_forward import augmented, class_logits
-from claimbench.run import Checkpoint
-
-if TYPE_CHECKING:
-    from claimbench.papers.forward_gnn.task import NodeTask
-    from claimbench.run import Run
+from claimbench.papers.forward_gnn.task import NodeTask
+from claimbench.run import Checkpoint, Run
 
 
 def saved_bytes(loss: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps for the backward pass of ``loss()``; tensors that share a storage count once,
-    parameters not at all."""
+    """Bytes that autograd keeps for the backward pass of ``loss()``.
+
+    Tensors that share a storage count once, parameters not at all.
+    """
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -62,10 +59,17 @@ def peak_gpu_bytes(loss: Callable[[], Tensor]) -> int:
 def layer_loss(
     run: Run, task: NodeTask, x: Features, graph: Graph, layer: int, cached: bool
 ) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
-    """A layer of SF on its fixed input, and its loss."""
-    operator = OPERATORS[run.setting["backbone"]](x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")).to(
-        task.device
-    )
+    """A layer of SF on its fixed input, and its loss.
+
+    Args:
+        run: its backbone, width and random stream are used.
+        task: labels and split.
+        x: (nodes + classes, width) normalised input.
+        graph: messages between nodes and class nodes.
+        layer: number of the layer, for its random stream.
+        cached: whether the input is aggregated beforehand.
+    """
+    operator = make_layer(run, layer, x.shape[1], run.h.hidden)
     inputs = PreparedInput(operator, x, graph, cached=cached)
 
     def loss() -> Tensor:
@@ -86,13 +90,13 @@ def single_forward_layers(
         operator, loss = layer_loss(run, task, x, graph, layer, cached)
         layers.append((operator, loss))
         with torch.no_grad():
-            x = PreparedInput(operator, x, graph)(operator)  # type: ignore[arg-type]
+            x = PreparedInput(operator, x, graph)(operator)
     return layers
 
 
 def backprop_loss(run: Run, task: NodeTask, depth: int) -> tuple[torch.nn.Module, Callable[[], Tensor]]:
     """An untrained BP network of ``depth`` layers, and its loss."""
-    network = Network(run, task.x.shape[1], run.h.hidden, task.n_classes, depth).to(task.device)
+    network = Network(run, task.x.shape[1], run.h.hidden, task.n_classes, depth)
     graph = Graph(task.edge_index, task.n_nodes)
     return network, lambda: functional.cross_entropy(network(task.x, graph)[task.train], task.y[task.train])
 
@@ -102,9 +106,7 @@ def forward_forward_losses(run: Run, task: NodeTask, depth: int) -> list[tuple[t
     x, graphs = virtual_node_training(run, task)
     layers: list[tuple[torch.nn.Module, Callable[[], Tensor]]] = []
     for layer in range(depth):
-        operator = OPERATORS[run.setting["backbone"]](
-            x.shape[1], run.h.hidden, run.torch_generator(f"layer-{layer}")
-        ).to(task.device)
+        operator = make_layer(run, layer, x.shape[1], run.h.hidden)
         inputs = [PreparedInput(operator, x, graph, cached=False) for graph in graphs]
 
         def loss(operator: Operator = operator, inputs: list[PreparedInput] = inputs) -> Tensor:
@@ -141,7 +143,13 @@ def passes(operator: torch.nn.Module, loss: Callable[[], Tensor]) -> int:
 
 
 def interleaved_ms(arms: dict[str, Callable[[], None]], rounds: int, updates: int) -> dict[str, list[float]]:
-    """Milliseconds an update of every arm, ``rounds`` times A B C A B C ..., after one round to warm up."""
+    """Milliseconds an update of every arm, ``rounds`` times A B C A B C ..., after one round to warm up.
+
+    Args:
+        arms: one update of each.
+        rounds: measurements of each arm.
+        updates: in each measurement.
+    """
     found: dict[str, list[float]] = {name: [] for name in arms}
     for turn in range(rounds + 1):
         for name, update in arms.items():
@@ -168,8 +176,12 @@ def stepper(module: torch.nn.Module, loss: Callable[[], Tensor], run: Run) -> Ca
 
 
 def locality(run: Run, task: NodeTask) -> dict[str, float]:
-    """Train one layer, and two layers from the same start, by the method's own code: how far training layer 2 moved
-    layer 1, how many gradients of layer 1 it changed (both must be 0), and how far layer 2 itself moved."""
+    """Train one layer, and two layers from the same start, by the method's own code.
+
+    Returns:
+        How far training layer 2 moved layer 1 and how many gradients of layer 1 it changed (both must be 0), and how
+        far layer 2 itself moved.
+    """
 
     def trained(depth: int) -> list[Operator]:
         layers: list[Operator] = []
@@ -178,15 +190,14 @@ def locality(run: Run, task: NodeTask) -> dict[str, float]:
         return layers
 
     alone, both = trained(1), trained(2)
-    start = OPERATORS[run.setting["backbone"]](run.h.hidden, run.h.hidden, run.torch_generator("layer-1"))
+    start = make_layer(run, 1, run.h.hidden, run.h.hidden)
 
     def farthest(one: torch.nn.Module, other: torch.nn.Module) -> float:
         pairs = zip(one.parameters(), other.parameters(), strict=True)
         return max(float((a.detach().cpu() - b.detach().cpu()).abs().max()) for a, b in pairs)
 
     gradients = sum(
-        not torch.equal(a.grad, b.grad)  # type: ignore[arg-type]
-        for a, b in zip(alone[0].parameters(), both[0].parameters(), strict=True)
+        not torch.equal(a.grad, b.grad) for a, b in zip(alone[0].parameters(), both[0].parameters(), strict=True)
     )
     return {
         "layer_1_moved": farthest(alone[0], both[0]),

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from claimbench.data import Data
 from claimbench.errors import UserError
 from claimbench.papers.forward_gnn.operators import Features, SparseFeatures, SparseMatrix
-
-if TYPE_CHECKING:
-    from claimbench.data import Data
-    from claimbench.run import Run
+from claimbench.run import Run
 
 SABOTAGES = ("none", "shuffled-labels")
 #: above this share of non-zeros a dense product is faster than a sparse one
@@ -30,25 +28,30 @@ class NodeTask:
     indices.
     """
 
+    #: (nodes, features), row-sum-normalised
     x: Features
-    edge_index: Tensor
-    y: Tensor
-    train: Tensor
-    val: Tensor
-    test: Tensor
+    edge_index: Int[Tensor, "2 edges"]
+    y: Int[Tensor, " nodes"]
+    train: Int[Tensor, " train"]
+    val: Int[Tensor, " val"]
+    test: Int[Tensor, " test"]
     n_classes: int
 
     @property
     def n_nodes(self) -> int:
-        return self.x.shape[0]
+        """Number of nodes."""
+        return int(self.x.shape[0])
 
     @property
     def device(self) -> torch.device:
+        """Where the tensors lie."""
         return self.edge_index.device
 
 
-def row_sum_normalise(x: scipy.sparse.csr_matrix | np.ndarray) -> scipy.sparse.csr_matrix | np.ndarray:
-    """Features shifted to minimum 0 and divided by their row sum, at least 1: torch-geometric's
+def row_sum_normalise(
+    x: scipy.sparse.csr_matrix | Float[np.ndarray, "nodes features"],
+) -> scipy.sparse.spmatrix | Float[np.ndarray, "nodes features"]:
+    """(nodes, features) shifted to minimum 0 (where dense) and divided by the row sum, at least 1: torch-geometric's
     ``NormalizeFeatures``."""
     if isinstance(x, np.ndarray):
         x = x - x.min()
@@ -58,7 +61,8 @@ def row_sum_normalise(x: scipy.sparse.csr_matrix | np.ndarray) -> scipy.sparse.c
 
 
 def load_features(data: Data, device: str) -> Features:
-    """(nodes, features), row-sum-normalised; sparse when that is faster."""
+    """(nodes, features) of a dataset with ``x`` (dense) or ``x_data``, ``x_indices``, ``x_indptr`` and ``x_shape``
+    (CSR), row-sum-normalised; sparse when that is faster."""
     arrays = data.arrays
     if "x" in arrays:
         dense = np.asarray(arrays["x"], np.float32)
@@ -75,7 +79,11 @@ def load_features(data: Data, device: str) -> Features:
 
 
 def load_node_task(run: Run, data: Data) -> NodeTask:
-    """The task of ``run``; ``sabotage: shuffled-labels`` permutes the training labels among the training nodes."""
+    """The task of ``run``; ``sabotage: shuffled-labels`` permutes the training labels among the training nodes.
+
+    Raises:
+        UserError: another value of ``sabotage``.
+    """
     arrays, device = data.arrays, run.device
     y = np.array(arrays["y"], np.int64)
     train = np.asarray(arrays["train_idx"], np.int64)

@@ -1,34 +1,32 @@
 """Single forward learning with top-down signals: from the layer above to the input (T2I) or to the loss (T2L).
 
-ForwardGNN, Section 3.3. All layers learn together in time steps; states are detached, so a layer's loss has no
-gradient for
-another layer.
+ForwardGNN, Section 3.3. All layers learn together in time steps; states are detached, so a layer's loss has no gradient
+for another layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from claimbench.papers.forward_gnn.forward_forward import label_matrix
 from claimbench.papers.forward_gnn.loop import EarlyStopping, adam
-from claimbench.papers.forward_gnn.operators import OPERATORS, Features, Graph, Operator, row_l2_normalise
+from claimbench.papers.forward_gnn.operators import (
+    Features,
+    Graph,
+    make_layer,
+    row_l2_normalise,
+    unit_rows,
+)
 from claimbench.papers.forward_gnn.single_forward import augmented, class_logits
 from claimbench.papers.forward_gnn.task import NodeTask
+from claimbench.run import Run
 from claimbench.training import Loop
-
-if TYPE_CHECKING:
-    from claimbench.run import Run
-
-
-def _normalise(x: Tensor) -> Tensor:
-    normalised = row_l2_normalise(x)
-    assert isinstance(normalised, Tensor)
-    return normalised
 
 
 def update_order(depth: int) -> list[int]:
@@ -43,60 +41,73 @@ class TopToInput:
     nothing.
 
     Args:
+        layers: the layers, from the bottom.
         x: row-L2-normalised features, (nodes, features).
         top: (nodes, classes) label matrix above the top layer, or None.
+        graph: messages of all layers.
     """
 
-    def __init__(self, layers: nn.ModuleList, x: Features, top: Tensor | None, graph: Graph) -> None:
+    def __init__(
+        self, layers: nn.ModuleList, x: Features, top: Float[Tensor, "nodes classes"] | None, graph: Graph
+    ) -> None:
         self.layers, self.x, self.graph = layers, x, graph
-        self.top = None if top is None else _normalise(top)
+        self.top = None if top is None else unit_rows(top)
 
-    def output(self, j: int, below: Features | Tensor, above: Tensor | None, features: Tensor | None = None) -> Tensor:
-        """ReLU output of layer j, (nodes, hidden); ``features`` is layer 0's projection of x where it is known."""
-        layer: Operator = self.layers[j]  # type: ignore[assignment]
-        width = below.shape[1]
-        h = features if features is not None else below @ layer.weight[:width]
-        if above is not None:
-            h = h + above @ layer.weight[width:]
-        return layer.propagate(h, self.graph).relu()
+    def fixed(self, j: int, *, top: bool = True) -> Float[Tensor, "nodes projected"] | None:
+        """Projection of the part of layer j's input that never changes: features and, if wanted, the label matrix."""
+        parts = [self.x @ self.layers[0].weight[: self.x.shape[1]]] if j == 0 else []
+        if top and self.top is not None and j == len(self.layers) - 1:
+            parts.append(self.top @ self.layers[j].weight[-self.top.shape[1] :])
+        return sum(parts[1:], parts[0]) if parts else None
 
-    @torch.no_grad()
-    def bottom_up(self) -> list[Tensor]:
+    def output(
+        self, j: int, states: Sequence[Float[Tensor, "nodes hidden"]], fixed: Float[Tensor, "nodes projected"] | None
+    ) -> Float[Tensor, "nodes hidden"]:
+        """ReLU output of layer j.
+
+        Args:
+            j: number of the layer.
+            states: normalised states of the layers, from the bottom; those above layer j may be missing.
+            fixed: what :meth:`fixed` gives.
+        """
+        layer, h = self.layers[j], fixed
+        if j > 0:
+            h = _plus_product(h, states[j - 1], layer.weight[: states[j - 1].shape[1]])
+        if j + 1 < len(states):
+            h = _plus_product(h, states[j + 1], layer.weight[-states[j + 1].shape[1] :])
+        return layer.propagate(h, self.graph).relu_()
+
+    def bottom_up(self) -> list[Float[Tensor, "nodes hidden"]]:
         """Normalised states of all layers from one pass without a top-down signal."""
         states: list[Tensor] = []
-        below: Features = self.x
-        for j in range(len(self.layers)):
-            below = _normalise(self.output(j, below, None))
-            states.append(below)
+        with torch.no_grad():
+            for j in range(len(self.layers)):
+                states.append(unit_rows(self.output(j, states, self.fixed(j, top=False))))
         return states
 
-    def inputs(self, j: int, states: list[Tensor]) -> tuple[Features, Tensor | None]:
-        """(below, above) of layer j given normalised states."""
-        return (self.x if j == 0 else states[j - 1]), (self.top if j == len(states) - 1 else states[j + 1])
-
-    @torch.no_grad()
-    def outputs(self, steps: int, first_counted: int) -> list[Tensor]:
+    def outputs(self, steps: int, first_counted: int) -> list[Float[Tensor, "nodes hidden"]]:
         """Outputs of all layers in the steps ``first_counted`` .. ``steps - 1`` of the recurrence without learning."""
-        first: Operator = self.layers[0]  # type: ignore[assignment]
-        features = self.x @ first.weight[: self.x.shape[1]]
         states, counted = self.bottom_up(), []
-        for step in range(steps):
-            for j in update_order(len(states)):
-                output = self.output(j, *self.inputs(j, states), features=features if j == 0 else None)
-                states[j] = _normalise(output)
-                if step >= first_counted:
-                    counted.append(output)
+        with torch.no_grad():
+            fixed = [self.fixed(j) for j in range(len(self.layers))]
+            for step in range(steps):
+                for j in update_order(len(states)):
+                    output = self.output(j, states, fixed[j])
+                    states[j] = unit_rows(output)
+                    if step >= first_counted:
+                        counted.append(output)
         return counted
+
+
+def _plus_product(total: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
+    return x @ weight if total is None else torch.addmm(total, x, weight)
 
 
 def make_layers(run: Run, n_features: int, depth: int, top_width: int) -> nn.ModuleList:
     """T2I's layers: input = layer below and layer above (``top_width`` wide above the top layer)."""
     below = [n_features] + [run.h.hidden] * (depth - 1)
     above = [run.h.hidden] * (depth - 1) + [top_width]
-    return nn.ModuleList(
-        OPERATORS[run.setting["backbone"]](below[j] + above[j], run.h.hidden, run.torch_generator(f"layer-{j}"))
-        for j in range(depth)
-    )
+    return nn.ModuleList(make_layer(run, j, below[j] + above[j], run.h.hidden) for j in range(depth))
 
 
 def _class_loss(run: Run, task: NodeTask, h: Tensor) -> Tensor:
@@ -105,7 +116,7 @@ def _class_loss(run: Run, task: NodeTask, h: Tensor) -> Tensor:
 
 
 def _class_probabilities(run: Run, task: NodeTask, outputs: list[Tensor], nodes: Tensor) -> Tensor:
-    """Class probabilities at ``nodes`` summed over ``outputs``."""
+    """Class probabilities at ``nodes`` summed over ``outputs``: (nodes, classes)."""
     return torch.stack(
         [class_logits(h[nodes], h[task.n_nodes :], run.h.temperature).softmax(dim=1) for h in outputs]
     ).sum(0)
@@ -124,6 +135,8 @@ def train_top_to_input(
     """Time steps of T2I until the validation score no longer rises; the layers end at their best.
 
     Args:
+        run: its hyper-parameters are used.
+        recurrence: the layers, trained in place, on their graph.
         loss: of a layer's output, (nodes, hidden).
         validate: score of the outputs of all layers in the counted steps.
     """
@@ -137,12 +150,12 @@ def train_top_to_input(
         states, step = memory["states"], done + 1
         memory["steps"] = step
         for j in update_order(len(layers)):
-            output = recurrence.output(j, *recurrence.inputs(j, states))
+            output = recurrence.output(j, states, recurrence.fixed(j))
             value = loss(output)
             optimisers[j].zero_grad(set_to_none=True)
             value.backward()
             optimisers[j].step()
-            states[j] = _normalise(output.detach())
+            states[j] = unit_rows(output.detach())
         if step % run.h.val_every == 0:
             score = validate(recurrence.outputs(run.h.test_steps, run.h.first_counted_step))
             run.curve("network/validation", step, score)
@@ -153,13 +166,13 @@ def train_top_to_input(
     run.count(steps=memory["steps"] * len(layers), n_params=sum(parameter.numel() for parameter in layers.parameters()))
 
 
-def fit_top_to_input(run: Run, task: NodeTask, depth: int) -> Tensor:
+def fit_top_to_input(run: Run, task: NodeTask, depth: int) -> Float[Tensor, "nodes classes"]:
     """T2I; class probabilities summed over layers and counted steps, (nodes, classes)."""
     x, graph = augmented(run, task)
     nodes = torch.cat([task.train, torch.arange(task.n_nodes, graph.n_nodes, device=task.device)])
     classes = torch.cat([task.y[task.train], torch.arange(task.n_classes, device=task.device)])
     top = label_matrix(graph.n_nodes, task.n_classes, nodes, classes)
-    layers = make_layers(run, task.x.shape[1], depth, task.n_classes).to(task.device)
+    layers = make_layers(run, task.x.shape[1], depth, task.n_classes)
     recurrence = TopToInput(layers, row_l2_normalise(x), top, graph)
     val_targets = task.y[task.val]
     train_top_to_input(
@@ -172,31 +185,27 @@ def fit_top_to_input(run: Run, task: NodeTask, depth: int) -> Tensor:
     return _class_probabilities(run, task, outputs, torch.arange(task.n_nodes, device=task.device))
 
 
-def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
+def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Float[Tensor, "nodes classes"]:
     """T2L; class probabilities summed over layers, (nodes, classes).
 
     A layer's loss takes the mean of its own output and of the stored normalised outputs of all layers above.
     """
     x, graph = augmented(run, task)
     widths = [task.x.shape[1]] + [run.h.hidden] * (depth - 1)
-    layers = nn.ModuleList(
-        OPERATORS[run.setting["backbone"]](widths[j], run.h.hidden, run.torch_generator(f"layer-{j}"))
-        for j in range(depth)
-    ).to(task.device)
+    layers = nn.ModuleList(make_layer(run, j, widths[j], run.h.hidden) for j in range(depth))
     normalised_x = row_l2_normalise(x)
 
     def output(j: int, below: Features) -> Tensor:
-        layer: Operator = layers[j]  # type: ignore[assignment]
-        return layer.propagate(layer.project(below), graph).relu()
+        return layers[j].propagate(layers[j].project(below), graph).relu_()
 
-    @torch.no_grad()
     def bottom_up() -> list[Tensor]:
         # Here the layers are chained without normalisation in between, the stored states are normalised.
         below: Features = x
         states = []
-        for j in range(depth):
-            below = output(j, below)
-            states.append(_normalise(below))
+        with torch.no_grad():
+            for j in range(depth):
+                below = output(j, below)
+                states.append(unit_rows(below))
         return states
 
     def mixed(j: int, states: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -221,7 +230,7 @@ def fit_top_to_loss(run: Run, task: NodeTask, depth: int) -> Tensor:
             loss.backward()
             nn.utils.clip_grad_norm_(layers[j].parameters(), run.h.clip_norm)
             optimisers[j].step()
-            new_states.append(_normalise(own.detach()))
+            new_states.append(unit_rows(own.detach()))
         memory["states"] = new_states
         if step % run.h.val_every == 0:
             with torch.no_grad():

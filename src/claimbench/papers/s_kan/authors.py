@@ -7,9 +7,11 @@ the evidence for the pool of families; the pool itself (:mod:`.bases`) has the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -25,10 +27,11 @@ class BSpline(nn.Module):
         self.spline, self.scale = _normal(o, i, 8, scale=0.1), nn.Parameter(torch.ones(o, i))
         self.base = _normal(o, i, scale=1 / math.sqrt(i))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         from claimbench.papers.s_kan.bases import bspline
 
-        edges = torch.einsum("nik,oik->no", bspline(x), self.spline * self.scale[..., None])
+        edges = torch.einsum("nki,oik->no", bspline(x)[0], self.spline * self.scale[..., None])
         return edges + F.linear(F.silu(x), self.base)
 
 
@@ -39,10 +42,11 @@ class FastKAN(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(i) if normalised else nn.Identity()
         self.register_buffer("centres", torch.linspace(-2, 2, 8))
-        self.centres: torch.Tensor
+        self.centres: Tensor
         self.spline, self.base = nn.Linear(8 * i, o, bias=False), nn.Linear(i, o)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         u = (self.norm(x)[..., None] - self.centres) / (4 / 7)
         return self.spline(torch.exp(-u.square()).flatten(1)) + self.base(F.silu(x))
 
@@ -61,9 +65,10 @@ class FasterKAN(nn.Module):
         super().__init__()
         self.norm, self.spline = nn.LayerNorm(i), nn.Linear(8 * i, o, bias=False)
         self.register_buffer("centres", torch.linspace(-1.2, 0.2, 8))
-        self.centres: torch.Tensor
+        self.centres: Tensor
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         return self.spline((1 - torch.tanh(self.norm(x)[..., None] - self.centres).square()).flatten(1))
 
 
@@ -74,7 +79,8 @@ class Chebyshev(nn.Module):
         super().__init__()
         self.coefficients = _normal(i, o, 5, scale=1 / (5 * i))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         angle = torch.acos(x.clamp(-1 + 1e-6, 1 - 1e-6))
         basis = torch.cos(angle[..., None] * torch.arange(5, device=x.device))
         return torch.einsum("nik,iok->no", basis, self.coefficients)
@@ -89,13 +95,14 @@ class Gram(nn.Module):
         self.coefficients, self.beta = _normal(i, o, 4, scale=1 / (4 * i)), _normal(4, scale=1 / (4 * i))
         self.base, self.norm = _normal(o, i, scale=1 / math.sqrt(i)), nn.LayerNorm(o)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         basis = F.silu(gram(torch.tanh(x), self.beta))
         edges = torch.einsum("nik,iok->no", basis, self.coefficients)
         return F.silu(self.norm(edges + F.linear(F.silu(x), self.base)))
 
 
-def gram(z: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+def gram(z: Float[Tensor, "*shape"], beta: Float[Tensor, " degrees"]) -> Float[Tensor, "*shape degrees"]:
     """Polynomials (..., len(beta)) with p_k = z p_(k-1) - c_n p_(k-2), n = k - 1, and, as released,
     c_n = (k + n) (k - n) n^2 (4 n^2 - 1) / k^2 times a learned beta_n (Gram's own divides by 4 n^2 - 1)."""
     found = [torch.ones_like(z), z]
@@ -114,7 +121,8 @@ class Wavelet(nn.Module):
         self.weight, self.base = _normal(o, i, scale=1 / math.sqrt(i)), _normal(o, i, scale=1 / math.sqrt(i))
         self.norm = nn.BatchNorm1d(o)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         squared = ((x[:, None] - self.place) / self.width).square()
         hats = 2 / (math.sqrt(3) * math.pi**0.25) * (squared - 1) * torch.exp(-squared / 2)
         return self.norm((hats * self.weight).sum(2) + F.linear(F.silu(x), self.base))
@@ -128,12 +136,15 @@ class Jacobi(nn.Module):
         self.coefficients = _normal(i, o, 5, scale=1 / (5 * i))
         self.base, self.norm = _normal(o, i, scale=1 / math.sqrt(i)), nn.LayerNorm(o)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         edges = torch.einsum("nik,iok->no", jacobi(torch.tanh(x), 4), self.coefficients)
         return F.silu(self.norm(edges + F.linear(F.silu(x), self.base)))
 
 
-def jacobi(z: torch.Tensor, degree: int, a: float = 1.0, b: float = 1.0) -> torch.Tensor:
+def jacobi(
+    z: Float[Tensor, "*shape"], degree: int, a: float = 1.0, b: float = 1.0
+) -> Float[Tensor, "*shape polynomials"]:
     """Jacobi polynomials P_0 to P_degree (..., degree + 1), by the three-term recurrence."""
     found = [torch.ones_like(z), ((a - b) + (a + b + 2) * z) / 2]
     for n in range(2, degree + 1):
@@ -158,13 +169,14 @@ class ReLUKAN(nn.Module):
         self.scale = 4 * grid**2 / (order + 1) ** 2
         self.output = nn.Linear(8 * i, o)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """(n, o) of (n, i)."""
         bumps = torch.relu(x[..., None] - self.low) * torch.relu(self.high - x[..., None]) * self.scale
         return self.output(bumps.square().flatten(1))
 
 
 #: name -> layer, its number of parameters for i inputs and o outputs
-LAYERS = {
+LAYERS: dict[str, tuple[Callable[[int, int], nn.Module], Callable[[int, int], int]]] = {
     "b-spline": (BSpline, lambda i, o: 10 * i * o),
     "fastkan": (FastKAN, lambda i, o: 9 * i * o + o + 2 * i),
     "fasterkan": (FasterKAN, lambda i, o: 8 * i * o + 2 * i),

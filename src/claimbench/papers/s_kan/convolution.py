@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate, evaluate_kept
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class ConvLayer(nn.Module):
@@ -40,34 +38,38 @@ class ConvLayer(nn.Module):
         self.base = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
         self.logits = nn.Parameter(torch.zeros(inputs, len(families)))
         self.register_buffer("kept", torch.ones(inputs, len(families), dtype=torch.bool))
-        self.kept: torch.Tensor
+        self.kept: Tensor
 
-    def shares(self) -> torch.Tensor:
+    def shares(self) -> Float[Tensor, "inputs families"]:
         """a (inputs, families)."""
         return self.logits.masked_fill(~self.kept, -torch.inf).softmax(-1)
 
-    def _basis(self, x: torch.Tensor) -> torch.Tensor:
-        """Of the families that are left, (n, inputs, families left, 8, height, width)."""
+    def _basis(self, x: Tensor) -> Tensor:
+        """Of the families that are left, (n, inputs times families left, 8, height, width)."""
+        points = x.flatten(2)
         if bool(self.kept.all()):
-            return evaluate(self.families, x).permute(0, 1, 4, 5, 2, 3)
-        found = evaluate_kept(self.families, self.kept, x.transpose(0, 1).flatten(1))
-        return found.unflatten(2, (len(x), *x.shape[2:])).permute(2, 0, 1, 5, 3, 4)
+            found = evaluate(self.families, points).flatten(1, 2)
+        else:
+            found = evaluate_kept(self.families, self.kept.repeat(len(x), 1), points.flatten(0, 1))
+            found = found.unflatten(0, x.shape[:2]).flatten(1, 2)
+        return found.unflatten(-1, x.shape[2:])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n inputs height width"]) -> Float[Tensor, "n outputs height width"]:
+        """Maps (n, outputs, height, width) of (n, inputs, height, width)."""
         weights = self.coefficients
         if len(self.families) > 1:
             weights = weights * self.shares()[..., None, None, None]
         edges = F.conv2d(
-            self._basis(x).flatten(1, 3), weights[:, self.kept].flatten(1, 2), padding=weights.shape[-1] // 2
+            self._basis(x).flatten(1, 2), weights[:, self.kept].flatten(1, 2), padding=weights.shape[-1] // 2
         )
         return edges + self.base(F.silu(x))
 
-    def keep(self, x: torch.Tensor, count: int) -> None:
+    def keep(self, x: Float[Tensor, "n inputs height width"], count: int) -> None:
         """Leave each input channel its ``count`` best families, by the mean size of what they contribute."""
         with torch.no_grad():
             basis, shares = self._basis(x), self.shares()
             scores = torch.full_like(shares, -1.0)
-            for (i, p), values in zip(self.kept.nonzero().tolist(), basis.flatten(1, 2).unbind(1), strict=True):
+            for (i, p), values in zip(self.kept.nonzero().tolist(), basis.unbind(1), strict=True):
                 out = F.conv2d(values, self.coefficients[:, i, p], padding=self.coefficients.shape[-1] // 2)
                 scores[i, p] = shares[i, p] * out.abs().mean()
             best = scores.topk(count, dim=-1).indices
@@ -101,19 +103,19 @@ class Classifier(nn.Module):
         )
         self.output = nn.Linear(_features(channels, side), classes)
 
-    def _before(self, index: int, x: torch.Tensor) -> torch.Tensor:
+    def _before(self, index: int, x: Tensor) -> Tensor:
         """What layer ``index`` gets of the outputs ``x`` of the one before."""
         if index and self.plain:
             x = torch.relu(x)
         return F.max_pool2d(x, 2) if index else x
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "n colours side side"]) -> Float[Tensor, "n classes"]:
         """Logits (n, classes) of images (n, colours, side, side) in [-1, 1]."""
         for index, layer in enumerate(self.layers):
             x = layer(self._before(index, x))
         return self.output((torch.relu(x) if self.plain else x).flatten(1))
 
-    def keep(self, x: torch.Tensor, count: int) -> None:
+    def keep(self, x: Float[Tensor, "n colours side side"], count: int) -> None:
         """Every input channel's best families; all layers are scored on the function before any is cut."""
         inputs = []
         with torch.no_grad():
@@ -121,13 +123,14 @@ class Classifier(nn.Module):
                 inputs.append(self._before(index, x))
                 x = layer(inputs[-1])
         for layer, given in zip(self.layers, inputs, strict=True):
-            layer.keep(given, count)  # type: ignore[operator]
+            layer.keep(given, count)
 
     def parameters_kept(self) -> int:
+        """Parameters after pruning."""
         output = sum(p.numel() for p in self.output.parameters())
         if self.plain:
             return output + sum(p.numel() for p in self.layers.parameters())
-        return output + sum(layer.parameters_kept() for layer in self.layers)  # type: ignore[operator, misc]
+        return output + sum(layer.parameters_kept() for layer in self.layers)
 
 
 def _features(channels: Sequence[int], side: int) -> int:

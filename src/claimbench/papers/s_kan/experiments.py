@@ -32,15 +32,11 @@ def build(runs: list[Run]) -> KAN | MLP:
     h, method = runs[0].h, runs[0].method
     d = tasks.TASKS[runs[0].setting["task"]][0]
     hidden = h.hidden_deep if d >= 4 else h.hidden
-    generators = [run.torch_generator("init") for run in runs]
+    generators = [run.torch_generator("init", device="cpu") for run in runs]
     if not method.startswith("mlp-"):
         return networks.KAN([d, hidden, 1], networks.pool(method), generators)
     target = networks.KAN([d, hidden, 1], ("rbf",), [torch.Generator()]).parameters_kept()
     return networks.MLP(networks.mlp_sizes(d, 1, target), method.removeprefix("mlp-"), generators)
-
-
-def fit_functions(run: Run, data: None) -> Artifact:
-    return fit_many_functions([run], [data])[0]
 
 
 def fit_many_functions(runs: list[Run], datas: list[None]) -> list[Artifact]:
@@ -48,41 +44,48 @@ def fit_many_functions(runs: list[Run], datas: list[None]) -> list[Artifact]:
 
     Test inputs are drawn here, their values only by score. The sabotage fits other values: out of order for ``s-kan``.
     """
+    from claimbench.papers.s_kan import tasks
+    from claimbench.training import in_stacks
+
+    return in_stacks(
+        runs,
+        lambda run: tasks.TASKS[run.setting["task"]][0],
+        lambda members: _fit_stack([runs[i] for i in members]),
+    )
+
+
+def _fit_stack(runs: list[Run]) -> list[Artifact]:
+    """Runs of one method whose tasks have one dimension."""
     import torch
 
-    from claimbench.papers.s_kan import tasks, training
+    from claimbench.papers.s_kan import networks, training
 
-    groups: dict[int, list[int]] = {}
-    for index, run in enumerate(runs):
-        groups.setdefault(tasks.TASKS[run.setting["task"]][0], []).append(index)
-    artifacts: list[Artifact] = [{} for _ in runs]
-    for members in groups.values():
-        chosen = [runs[i] for i in members]
-        net = build(chosen)
-        pairs = [tasks.sample(run.setting["task"], run.h.samples, run.torch_generator("train")) for run in chosen]
-        x, y = torch.stack([a for a, _ in pairs]), torch.stack([b for _, b in pairs])
-        if chosen[0].h.sabotage == "shuffled-values" and chosen[0].method == "s-kan":
-            order = torch.from_numpy(chosen[0].rng("sabotage").permutation(x.shape[1]))
-            y = y[:, order]
-        training.train(chosen, net, x, y)
-        test = torch.stack([_test(run)[0] for run in chosen])
-        with torch.no_grad():
-            predicted = net(test.to(chosen[0].device)).cpu()
-        families = net.chosen() if hasattr(net, "chosen") else []  # type: ignore[operator]
-        for place, index in enumerate(members):
-            artifacts[index] = {"predicted": predicted[place]}
-            artifacts[index] |= {f"chosen_{i}": layer[place].cpu() for i, layer in enumerate(families)}
-    return artifacts
+    net = build(runs)
+    pairs = [_sample(run, "train") for run in runs]
+    x, y = torch.stack([a for a, _ in pairs]), torch.stack([b for _, b in pairs])
+    if runs[0].h.sabotage == "shuffled-values" and runs[0].method == "s-kan":
+        order = torch.from_numpy(runs[0].rng("sabotage").permutation(x.shape[1]))
+        y = y[:, order]
+    training.train(runs, net, x, y)
+    test = torch.stack([_sample(run, "test")[0] for run in runs])
+    with torch.no_grad():
+        predicted = net(test.to(runs[0].device)).cpu()
+    families = net.chosen() if isinstance(net, networks.KAN) else []
+    return [
+        {"predicted": predicted[place]} | {f"chosen_{i}": layer[place].cpu() for i, layer in enumerate(families)}
+        for place in range(len(runs))
+    ]
 
 
-def _test(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+def _sample(run: Run, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and values of a run's task for ``train`` or ``test``."""
     from claimbench.papers.s_kan import tasks
 
-    return tasks.sample(run.setting["task"], run.h.samples, run.torch_generator("test"))
+    return tasks.sample(run.setting["task"], run.h.samples, run.torch_generator(part, device="cpu"))
 
 
 def _log_rmse(run: Run, artifact: Artifact) -> float:
-    y = _test(run)[1].numpy()
+    y = _sample(run, "test")[1].numpy()
     return math.log10(float(np.sqrt(np.mean((artifact["predicted"] - y) ** 2))) + 1e-12)
 
 
@@ -98,9 +101,12 @@ def fit_ranking(run: Run, data: None) -> Artifact:
 
 
 def score_ranking(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
-    """Of a group of methods the best error, as an oracle would choose it for this task and seed; for a single method
-    its error, its distance from the best fixed family (``regret``), from the best of all other methods (``lead``) and
-    of the MLPs (``lead_mlp``; negative where it is better), and its rank among families."""
+    """Errors of the methods of one task and seed beside each other, as decimal logarithms.
+
+    Of a group of methods the best error, as an oracle would choose it; for a single method its error, its distance
+    from the best fixed family (``regret``), from the best of all other methods (``lead``) and of the MLPs
+    (``lead_mlp``; negative where it is better), and its rank among families.
+    """
     values = {name: _log_rmse(run, given) for name, given in run.inputs.items()}
     families = [values[name] for name in FAMILIES]
     if run.method == "best-mlp":
@@ -128,13 +134,13 @@ def fit_selection(run: Run, data: None) -> Artifact:
 
     from claimbench.papers.s_kan import bases, networks, training
 
-    h, generator = run.h, run.torch_generator("target")
+    h, generator = run.h, run.torch_generator("target", device="cpu")
     x = 2 * torch.rand(h.samples, h.nodes, generator=generator) - 1
-    basis = bases.evaluate((run.setting["made_by"],), x)
+    basis = bases.evaluate((run.setting["made_by"],), x.T)
     weights = torch.randn(h.nodes, 1, bases.SIZE, 1, generator=generator)
-    y = torch.einsum("nipk,ipko->no", basis, weights)
+    y = torch.einsum("ipkn,ipko->no", basis, weights)
     y = (y - y.mean()) / y.std()
-    net = networks.KAN([h.nodes, 1], networks.pool("s-kan"), [run.torch_generator("init")])
+    net = networks.KAN([h.nodes, 1], networks.pool("s-kan"), [run.torch_generator("init", device="cpu")])
     training.train([run], net, x[None], y[None])
     return {"chosen": net.chosen()[0][0].cpu()}
 
@@ -185,7 +191,7 @@ def _classifier(run: Run, x: torch.Tensor) -> Classifier:
         return convolution.Classifier(run.method, channels, side, 10)
 
 
-def _images(run: Run, x: np.ndarray[Any, Any], data: Data) -> torch.Tensor:
+def _images(run: Run, x: np.ndarray, data: Data) -> torch.Tensor:
     """(n, colours, side, side) in [-1, 1], by the brightest training pixel; ``shrink`` averages squares of pixels."""
     import torch
 
@@ -199,6 +205,7 @@ def fit_images(run: Run, data: Data) -> Artifact:
     """Adam on cross-entropy; selection in the same three phases as for functions."""
     import torch
 
+    from claimbench.nn.state import pack
     from claimbench.papers.s_kan.training import phases
 
     h = run.h
@@ -223,15 +230,17 @@ def fit_images(run: Run, data: Data) -> Artifact:
             run.curve("train/loss", step + 1, run.finite(float(loss.detach())))
     run.metric("train/parameters", sum(p.numel() for p in net.parameters()))
     run.count(n_params=net.parameters_kept(), steps=total)
-    return {f"net/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
+    return pack(net, "net/")
 
 
 def score_images(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Accuracy on the first ``tested`` test images."""
     import torch
 
+    from claimbench.nn.state import unpack
+
     x = _images(run, data.arrays["test_x"][: run.h.tested], data)
-    net = _classifier(run, x)
-    net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
+    net = unpack(_classifier(run, x), artifact, "net/")
     with torch.no_grad():
         predicted = torch.cat([net(part).argmax(1) for part in x.split(500)]).numpy()
     return {"test/accuracy": float((predicted == data.arrays["test_y"][: run.h.tested]).mean())}

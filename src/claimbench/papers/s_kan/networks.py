@@ -1,7 +1,9 @@
 """KANs and MLPs, many of them at once: every parameter has a leading axis of networks.
 
 A layer is y_j = b_j + sum_i [ w_ji silu(x_i) + sum_p a_ip sum_k c_ipkj B^(p)_k(x_i) ] with the weights a of node i's
-families from a softmax. A fixed family is a pool of one; a pruned layer has one family a node.
+families from a softmax (Section 3 of the paper). A fixed family is a pool of one; a pruned layer has one family a node.
+
+Within a KAN the points lie along the last axis, so that a basis is written and read in one piece.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import itertools
 import math
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from claimbench.papers.s_kan.bases import FAMILIES, SIZE, evaluate, evaluate_kept
@@ -23,7 +26,7 @@ class Layer(nn.Module):
         inputs: i.
         outputs: o.
         families: the pool.
-        generators: of the first weights, one a network.
+        generators: of the first weights, one a network, on the CPU.
     """
 
     def __init__(self, inputs: int, outputs: int, families: tuple[str, ...], generators: list[torch.Generator]) -> None:
@@ -43,35 +46,44 @@ class Layer(nn.Module):
         self.logits = nn.Parameter(torch.zeros(len(generators), inputs, len(families)))
         #: families that still take part; after pruning one a node
         self.register_buffer("kept", torch.ones(len(generators), inputs, len(families), dtype=torch.bool))
-        self.kept: torch.Tensor
+        self.kept: Tensor
 
-    def shares(self) -> torch.Tensor:
+    def shares(self) -> Float[Tensor, "networks inputs families"]:
         """a (networks, inputs, families)."""
         return self.logits.masked_fill(~self.kept, -torch.inf).softmax(-1)
 
-    def basis(self, x: torch.Tensor) -> torch.Tensor:
-        """Of the families that are left, (networks, n, inputs times families left times 8)."""
-        if bool(self.kept.all()):
-            return evaluate(self.families, x).flatten(2)
-        found = evaluate_kept(self.families, self.kept.flatten(0, 1), x.transpose(1, 2).flatten(0, 1))
-        return found.unflatten(0, x.shape[::2]).permute(0, 3, 1, 2, 4).flatten(2)
+    @property
+    def whole(self) -> bool:
+        """Whether no family has been cut."""
+        return bool(self.kept.all())
 
-    def forward(self, x: torch.Tensor, basis: torch.Tensor | None = None) -> torch.Tensor:
-        """(networks, n, outputs) of (networks, n, inputs); ``basis`` of ``x``, where it is known."""
+    def basis(self, x: Float[Tensor, "networks inputs n"]) -> Float[Tensor, "networks functions n"]:
+        """Of the families that are left, (networks, inputs times families left times 8, n)."""
+        if self.whole:
+            return evaluate(self.families, x).flatten(1, 3)
+        found = evaluate_kept(self.families, self.kept.flatten(0, 1), x.flatten(0, 1))
+        return found.unflatten(0, x.shape[:2]).flatten(1, 3)
+
+    def forward(
+        self, x: Float[Tensor, "networks inputs n"], basis: Float[Tensor, "networks functions n"] | None = None
+    ) -> Float[Tensor, "networks outputs n"]:
+        """(networks, outputs, n) of (networks, inputs, n); ``basis`` of ``x``, where it is known."""
         weights = self.coefficients
         if len(self.families) > 1:
             weights = weights * self.shares()[..., None, None]
-        weights = weights[self.kept].unflatten(0, (len(x), -1)).flatten(1, 2)
-        edges = torch.bmm(self.basis(x) if basis is None else basis, weights)
-        return edges + torch.baddbmm(self.bias, F.silu(x), self.base)
+        if not self.whole:
+            weights = weights[self.kept].unflatten(0, (len(x), -1))
+        weights = weights.flatten(1, -2)
+        straight = torch.baddbmm(self.bias.transpose(1, 2), self.base.transpose(1, 2), F.silu(x))
+        return torch.baddbmm(straight, weights.transpose(1, 2), self.basis(x) if basis is None else basis)
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
+    def scores(self, x: Float[Tensor, "networks inputs n"]) -> Float[Tensor, "networks inputs families"]:
         """What each family contributes, (networks, inputs, families): a times the mean size of its edges' outputs."""
         basis = evaluate(self.families, x)
-        edges = torch.einsum("snipk,sipko->snipo", basis, self.coefficients)
-        return self.shares() * edges.abs().mean((1, 4))
+        edges = torch.einsum("sipkn,sipko->sipon", basis, self.coefficients)
+        return self.shares() * edges.abs().mean((3, 4))
 
-    def keep(self, x: torch.Tensor, count: int) -> None:
+    def keep(self, x: Float[Tensor, "networks inputs n"], count: int) -> None:
         """Leave each node its ``count`` best families; with one, its share is 1."""
         scores = self.scores(x).masked_fill(~self.kept, -1.0)
         best = scores.topk(count, dim=-1).indices
@@ -89,7 +101,7 @@ class KAN(nn.Module):
     Args:
         sizes: inputs, hidden, outputs.
         families: of every node; the whole pool for selection.
-        generators: one a network.
+        generators: one a network, on the CPU.
     """
 
     def __init__(self, sizes: list[int], families: tuple[str, ...], generators: list[torch.Generator]) -> None:
@@ -97,20 +109,27 @@ class KAN(nn.Module):
         self.families = families
         self.layers = nn.ModuleList(Layer(a, b, families, generators) for a, b in itertools.pairwise(sizes))
 
-    def forward(self, x: torch.Tensor, basis: torch.Tensor | None = None) -> torch.Tensor:
-        """(networks, n, outputs) of (networks, n, inputs); ``basis`` is the first layer's, where it is known."""
-        for layer in self.layers:
-            x = layer(x, basis)
-            basis = None
-        return x
+    def basis(self, x: Float[Tensor, "networks n inputs"]) -> Float[Tensor, "networks functions n"]:
+        """The first layer's basis of ``x``."""
+        return self.layers[0].basis(x.transpose(1, 2).contiguous())
 
-    def keep(self, x: torch.Tensor, count: int) -> None:
+    def forward(
+        self, x: Float[Tensor, "networks n inputs"], basis: Float[Tensor, "networks functions n"] | None = None
+    ) -> Float[Tensor, "networks n outputs"]:
+        """(networks, n, outputs) of (networks, n, inputs); ``basis`` is what :meth:`basis` gives, where it is known."""
+        h = x.transpose(1, 2).contiguous()
+        for layer in self.layers:
+            h = layer(h, basis)
+            basis = None
+        return h.transpose(1, 2)
+
+    def keep(self, x: Float[Tensor, "networks n inputs"], count: int) -> None:
         """Every node's best families, judged on the same function: all layers are scored before any is cut."""
-        inputs = []
+        inputs, h = [], x.transpose(1, 2).contiguous()
         with torch.no_grad():
             for layer in self.layers:
-                inputs.append(x)
-                x = layer(x)
+                inputs.append(h)
+                h = layer(h)
             if count == 1:
                 shares = [layer.shares() for layer in self.layers]
             for layer, given in zip(self.layers, inputs, strict=True):
@@ -119,11 +138,12 @@ class KAN(nn.Module):
                 for layer, share in zip(self.layers, shares, strict=True):
                     layer.coefficients *= share[..., None, None]
 
-    def chosen(self) -> list[torch.Tensor]:
+    def chosen(self) -> list[Int[Tensor, "networks inputs"]]:
         """For each layer the number of the family that every node is left with, (networks, inputs)."""
         return [layer.kept.int().argmax(-1) for layer in self.layers]
 
     def parameters_kept(self) -> int:
+        """Parameters of one network after pruning."""
         return sum(layer.parameters_kept() for layer in self.layers)
 
 
@@ -149,7 +169,8 @@ class MLP(nn.Module):
             self.weights.append(torch.stack([d[:-1] for d in drawn]))
             self.biases.append(torch.stack([d[-1:] for d in drawn]))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "networks n inputs"]) -> Float[Tensor, "networks n outputs"]:
+        """(networks, n, outputs) of (networks, n, inputs)."""
         last = len(self.weights) - 1
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, x, weight)
@@ -157,6 +178,7 @@ class MLP(nn.Module):
         return x
 
     def parameters_kept(self) -> int:
+        """Parameters of one network; nothing is pruned."""
         return sum(p[0].numel() for p in self.parameters())
 
 

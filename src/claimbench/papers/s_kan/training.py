@@ -1,20 +1,21 @@
-"""Adam with a cosine schedule for each phase; for selection three phases: all families, the best two of every node, the
-best one."""
+"""Adam with a cosine schedule for each phase.
+
+Selection has three phases (Section 3 of the paper): all families, the best two of every node, the best one.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from claimbench.papers.s_kan.networks import KAN, MLP
+from claimbench.run import Run
 from claimbench.training import StackLoop
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from claimbench.run import Run
 
 #: share of the steps of each phase, and the families a node keeps in it
 PHASES = ((0.2, None), (0.2, 2), (0.6, 1))
@@ -49,7 +50,12 @@ def phases(
         start = stop
 
 
-def train(runs: list[Run], net: KAN | MLP, x: torch.Tensor, y: torch.Tensor) -> None:
+def train(
+    runs: list[Run],
+    net: KAN | MLP,
+    x: Float[Tensor, "networks n inputs"],
+    y: Float[Tensor, "networks n outputs"],
+) -> None:
     """Fit all networks of a stack to their own data, full batches, in place and on the device of the runs.
 
     Args:
@@ -69,7 +75,7 @@ def train(runs: list[Run], net: KAN | MLP, x: torch.Tensor, y: torch.Tensor) -> 
     current = basis = None
     for step, optimizer in phases(runs, net, h.steps, keep, who):
         if isinstance(net, KAN) and optimizer is not current:  # the inputs stay, the families change with the phase
-            current, basis = optimizer, net.layers[0].basis(x)  # type: ignore[operator]
+            current, basis = optimizer, net.basis(x)
         loss = ((net(x, basis) if isinstance(net, KAN) else net(x)) - y).square().mean((1, 2))
         optimizer.zero_grad()
         loss.sum().backward()
