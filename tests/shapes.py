@@ -8,7 +8,12 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 #: packages and modules whose annotations are checked, with all below them
-CHECKED = ("claimbench.nn", "claimbench.papers.forward_gnn", "claimbench.papers.s_kan")
+CHECKED = (
+    "claimbench.nn",
+    "claimbench.papers.forward_gnn",
+    "claimbench.papers.s_kan",
+    "claimbench.papers.fastrp.classification",
+)
 
 
 def typechecker(function: Any) -> Any:
