@@ -13,6 +13,14 @@ CHECKED = (
     "claimbench.papers.forward_gnn",
     "claimbench.papers.s_kan",
     "claimbench.papers.fastrp.classification",
+    *(
+        f"claimbench.papers.{paper}.{module}"
+        for paper, modules in {
+            "deep_learning_theory": ("activations", "gradient_descent", "information", "recursions", "sampling"),
+            "gradient_noise": ("deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram", "noise"),
+        }.items()
+        for module in modules
+    ),
 )
 
 

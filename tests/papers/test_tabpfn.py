@@ -23,9 +23,11 @@ from sklearn.preprocessing import PowerTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
+from claimbench.data import Data
 from claimbench.errors import Skipped, UserError
 from claimbench.execute import preparation, runner
 from claimbench.judge.paper import judge_paper
+from claimbench.nn import state
 from claimbench.papers.tabpfn import (
     baselines,
     checkpoints,
@@ -39,6 +41,7 @@ from claimbench.papers.tabpfn import (
     search,
     structure,
     tasks,
+    training,
 )
 from claimbench.papers.tabpfn.classifier import ClaimBenchTabPFNClassifier
 from claimbench.plan.plan import make_plan
@@ -533,21 +536,74 @@ def test_fewer_rows_are_the_first_of_more() -> None:
     np.testing.assert_array_equal(few.y, many.y[:10])
 
 
-def test_fewer_test_rows_keep_their_labels() -> None:
-    table = wine()
-    numbers = np.arange(len(table.test_x))
-    found, kept = tasks.first_tests(table, numbers, 20, np.random.default_rng(0))
-    np.testing.assert_array_equal(found.test_x, table.test_x[kept])
-    assert len(set(kept.tolist())) == 20
-    assert len(tasks.first_tests(table, numbers, 1000, np.random.default_rng(0))[1]) == len(numbers)
+def given_to_fit(labels: bool = False) -> Data:
+    """A table as a fit sees it; with ``labels`` as a score does."""
+    whole = wine()
+    arrays = {"x": whole.x, "y": whole.y, "train_idx": np.arange(len(whole.x)), "test_x": whole.test_x}
+    return Data("wine", arrays | ({"test_y": load_wine().target[1::2]} if labels else {}))
+
+
+def test_fewer_test_rows_are_the_first_of_more() -> None:
+    few, all_of = (tasks.chosen(50, run_of("context", "tabpfn", tested=tested)) for tested in (20, 1000))
+    np.testing.assert_array_equal(few, all_of[:20])
+    np.testing.assert_array_equal(np.sort(all_of), np.arange(50))
 
 
 def test_labels_out_of_order() -> None:
-    table = wine()
-    assert tasks.labels(table, "none", np.random.default_rng(0))["y"] is table.y
-    shuffled = tasks.labels(table, "shuffled-labels", np.random.default_rng(0))["y"]
-    assert not np.array_equal(shuffled, table.y)
-    assert np.array_equal(np.sort(shuffled), np.sort(table.y))
+    table, run = given_to_fit(), run_of("benchmark", "tabpfn", sabotage="shuffled-labels")
+    for honest in (experiments._task(run_of("benchmark", "tabpfn"), table, True), experiments._task(run, table, False)):
+        np.testing.assert_array_equal(honest.y, table.arrays["y"], "a baseline's are never changed")
+    shuffled = experiments._task(run, table, True).y
+    assert not np.array_equal(shuffled, table.arrays["y"])
+    assert np.array_equal(np.sort(shuffled), np.sort(table.arrays["y"]))
+
+
+# ---- what runs share -------------------------------------------------------------------------------------------------
+
+
+def small_network() -> dict[str, Any]:
+    """An artifact of ``prior-fitting`` with weights as they are drawn."""
+    configuration = {
+        "max_features": 80, "max_classes": 4, "width": 16, "layers": 2, "heads": 2, "inner": 16, "rows": [256],
+        "least_queries": 0.125,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    net = training.build(configuration)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return state.pack(net, "net/") | {"configuration": configuration}
+
+
+def alone(fit: Any, runs: list[Run], data: Data) -> list[dict[str, Any]]:
+    return [fit([run], [data])[0] for run in runs]
+
+
+def test_smaller_ensembles_are_the_first_members_of_the_largest() -> None:
+    runs = [run_of("benchmark", "tabpfn", {"members": members}) for members in (1, 5, 3)]
+    for run in runs:
+        run.inputs["network"] = small_network()
+    data = given_to_fit()
+    together = experiments.fit_many_benchmark__tabpfn(runs, [data] * 3)
+    for found, expected in zip(together, alone(experiments.fit_many_benchmark__tabpfn, runs, data), strict=True):
+        np.testing.assert_allclose(found["p"], expected["p"], atol=1e-6)
+    assert not np.allclose(together[0]["p"], together[1]["p"], atol=1e-3)
+    scored = experiments.score_benchmark(runs[0], together[0], given_to_fit(labels=True))
+    assert scored["test/auc"] == evaluation.auc_ovo(load_wine().target[1::2], together[0]["p"])
+
+
+def test_numbers_of_copies_share_the_table_as_it_is() -> None:
+    runs = [run_of("robustness", "knn", {"copies": copies}, tested=40) for copies in (0, 2)]
+    together = experiments.fit_many_robustness(runs, [given_to_fit()] * 2)
+    for found, expected in zip(together, alone(experiments.fit_many_robustness, runs, given_to_fit()), strict=True):
+        np.testing.assert_array_equal(found["p"], expected["p"])
+        np.testing.assert_array_equal(found["plain"], expected["plain"])
+    scores = [
+        experiments.score_robustness(run, found, given_to_fit(labels=True))
+        for run, found in zip(runs, together, strict=True)
+    ]
+    assert scores[0]["test/loss"] == 0
+    assert scores[1]["test/loss"] == pytest.approx(scores[0]["test/auc"] - scores[1]["test/auc"])
+    assert scores[1]["test/loss"] > 0
 
 
 # ---- the verdicts' teeth ---------------------------------------------------------------------------------------------

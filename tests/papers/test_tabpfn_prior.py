@@ -360,11 +360,11 @@ def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path, monkeypatch
 
 def test_a_network_survives_its_file(tmp_path: Path) -> None:
     run = run_of(steps=2)
-    artifact = training.train(run) | {"configuration": run.hyper}
+    artifact = training.train(run) | {"configuration": dict(run.hyper)}
     net, limits = checkpoints.trained(artifact)
     assert limits["max_rows"] == 40 - 10
     x, y = torch.randn(2, 9, 6), torch.randint(4, (2, 6)).float()
-    digest = checkpoints.write_checkpoint(tmp_path / "own.safetensors", artifact, {"configuration": run.hyper})
+    digest = checkpoints.write_checkpoint(tmp_path / "own.safetensors", artifact, {"configuration": dict(run.hyper)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoints, "FOLDER", tmp_path)
         patch.setitem(checkpoints.PINNED, "own", digest)

@@ -176,6 +176,42 @@ def test_changed_code_and_files_are_other_data(papers: Papers) -> None:
     assert digests(papers)[0] != before[0], "a file"
 
 
+def test_every_method_of_a_protocol_counts(papers: Papers) -> None:
+    """Nothing in the paper calls them: the core does."""
+    whole = DATASETS.replace("SampleSplit, count", "Split, count").replace("(SampleSplit)", "(Split)")
+    methods = """
+    one_for_all_seeds = False
+
+    @property
+    def withholds(self):
+        return ()
+
+    def refuses(self, entry):
+        return ""
+
+    def cut(self, arrays, index):
+        return {"rows": self.first()}, {"rows": [1]}
+
+    def first(self):
+        return [0]
+
+"""
+    start, end = whole.index("    def choose"), whole.index("DATASETS = (")
+    code = whole[:start] + methods + whole[end:]
+    papers.write("own-one", code=code)
+    before = digests(papers)
+    for old, new in (
+        ("return ()", 'return ("x",)'),
+        ('"rows": [1]', '"rows": [2]'),
+        ("return [0]", "return [3]"),
+        ("one_for_all_seeds = False", "one_for_all_seeds = True"),
+    ):
+        papers.write("own-one", code=code.replace(old, new))
+        changed = digests(papers)
+        assert changed[0] == before[0]
+        assert changed[1] != before[1], new
+
+
 def test_an_edited_file_is_prepared_again(papers: Papers, tmp_path: Path) -> None:
     papers.write("own-one")
     root, split = tmp_path / "data", {"protocol": "random"}

@@ -25,6 +25,7 @@ def _head(run: Run) -> str:
 
 
 def fit_fixed_gp(run: Run, data: None) -> Artifact:
+    """A network, with the method's head, that is fitted to the process with fixed hyper-parameters (Section 5.1)."""
     from claimbench.papers.pfn import training
 
     return dict(training.train(run, "fixed", _head(run)))
@@ -64,49 +65,59 @@ def score_fixed_gp(run: Run, artifact: Artifact, data: None) -> dict[str, float]
 
 
 def _tests(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
-    """Datasets that all methods of a seed are judged on, not standardised."""
+    """Datasets that all methods of a seed are judged on, not standardised; for NUTS the first ``first`` ones only."""
     from claimbench.papers.pfn import gaussian_process as gp
 
-    return gp.mixture(run.h.tested, run.h.points, run.torch_generator("test"))
+    x, y = gp.mixture(run.h.tested, run.h.points, run.torch_generator("test", "cpu"))
+    return (x[: run.h.first], y[: run.h.first]) if run.method == "nuts" else (x, y)
 
 
 def fit_hyper_gp__pfn(run: Run, data: None) -> Artifact:
+    """A network that is fitted to processes whose hyper-parameters are drawn (Section 5.2)."""
     from claimbench.papers.pfn import training
 
     return dict(training.train(run, "mixture", "riemann"))
 
 
 def fit_hyper_gp(run: Run, data: None) -> Artifact:
-    """Nothing to train: ``map``, ``nuts`` and ``quadrature`` infer hyper-parameters for each dataset anew."""
-    return {}
+    """Nothing is trained: ``map``, ``nuts`` and ``quadrature`` infer hyper-parameters for each dataset anew.
+
+    Returns:
+        ``log_p/<n>``: log densities (datasets,) of the queries that have n labelled points.
+    """
+    x, y = _tests(run)
+    if run.method == "quadrature":
+        _example(run, None)
+    return {f"log_p/{n}": _inferred(run, x[:, : n + 1], y[:, : n + 1]).numpy() for n in run.h.sizes}
 
 
 def score_hyper_gp(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     """Negative log density of one query, in the units of the values: the mean over the small sizes, and that
     over all sizes on the first datasets, the only ones that NUTS has the time for."""
+    answers = _of_network(run, artifact) if run.method == "pfn" else artifact
+    found, first = {}, []
+    for n in run.h.sizes:
+        losses = -np.asarray(answers[f"log_p/{n}"])
+        found[f"test/nll_{n}"] = float(losses.mean())
+        first.append(float(losses[: run.h.first].mean()))
+    small = [found[f"test/nll_{n}"] for n in run.h.sizes if n <= run.h.small]
+    return found | {"test/nll_small": float(np.mean(small)), "test/nll_first": float(np.mean(first))}
+
+
+def _of_network(run: Run, artifact: Artifact) -> Artifact:
+    """What :func:`fit_hyper_gp` returns, of the network of an artifact."""
     from claimbench.papers.pfn import gaussian_process as gp
     from claimbench.papers.pfn import training
 
+    net, borders = training.load(run, artifact, "riemann")
+    _example(run, (net, borders))
     x, y = _tests(run)
-    if run.method == "nuts":
-        x, y = x[: run.h.first], y[: run.h.first]
-    if run.method == "pfn":
-        net, borders = training.load(run, artifact, "riemann")
-    found, first = {}, []
+    x, y = x.float(), (y / gp.MIXTURE_DEVIATION).float()
+    found = {}
     for n in run.h.sizes:
-        part_x, part_y = x[:, : n + 1], y[:, : n + 1]
-        if run.method == "pfn":
-            scaled = part_y / gp.MIXTURE_DEVIATION
-            log_p = training.predictive(net, "riemann", borders, part_x.float(), scaled.float()).double()
-            log_p = log_p - math.log(gp.MIXTURE_DEVIATION)
-        else:
-            log_p = _inferred(run, part_x, part_y)
-        found[f"test/nll_{n}"] = float(-log_p.mean())
-        first.append(float(-log_p[: run.h.first].mean()))
-    if run.method in ("pfn", "quadrature"):
-        _example(run, (net, borders) if run.method == "pfn" else None)
-    small = [found[f"test/nll_{n}"] for n in run.h.sizes if n <= run.h.small]
-    return found | {"test/nll_small": float(np.mean(small)), "test/nll_first": float(np.mean(first))}
+        log_p = training.predictive(net, "riemann", borders, x[:, : n + 1], y[:, : n + 1]).double()
+        found[f"log_p/{n}"] = (log_p - math.log(gp.MIXTURE_DEVIATION)).numpy()
+    return found
 
 
 def _example(run: Run, network: Any) -> None:
@@ -117,7 +128,7 @@ def _example(run: Run, network: Any) -> None:
     from claimbench.nn.riemann import Riemann
     from claimbench.papers.pfn import gaussian_process as gp
 
-    x, y = gp.mixture(1, run.h.small, run.torch_generator("example"))
+    x, y = gp.mixture(1, run.h.small, run.torch_generator("example", "cpu"))
     for place, value in zip(x[0, :, 0], y[0], strict=True):
         run.curve("example/points", float(place), float(value))
     grid = torch.linspace(0, 1, 61, dtype=torch.float64)[:, None]
@@ -138,6 +149,8 @@ def _example(run: Run, network: Any) -> None:
 
 
 def _inferred(run: Run, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Log densities (datasets,) of the last points by the run's method: ``x`` (datasets, n + 1, 1), ``y`` (datasets,
+    n + 1)."""
     import torch
 
     from claimbench.papers.pfn import gaussian_process as gp
@@ -145,20 +158,11 @@ def _inferred(run: Run, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
     if run.method == "nuts":
         return nuts.answer(run, x, y)
-    n = y.shape[1] - 1
-    found = []
-    for points, values in zip(x, y, strict=True):
-        if run.method == "quadrature":
-            found.append(gp.by_quadrature(points, values[:n], values[n]))
-            continue
-        length, scale = np.exp(gp.maximum(points[:n], values[:n]))
-        mean, variance = gp.exact(
-            points,
-            values[:n],
-            lambda a, b, s=scale, size=length: s * gp.matern(a, b, float(size)),
-        )
-        found.append(gp.normal_log_density(values[n], mean, variance))
-    return torch.stack(found)
+    known, target = y[:, :-1], y[:, -1]
+    if run.method == "quadrature":
+        return torch.stack([gp.by_quadrature(*dataset) for dataset in zip(x, known, target, strict=True)])
+    length, scale = gp.maxima(x[:, :-1], known).exp()[..., None, None].unbind(1)
+    return gp.normal_log_density(target, *gp.exact(x, known, lambda a, b: scale * gp.matern(a, b, length)))
 
 
 def fit_inference_time(run: Run, data: None) -> Artifact:
@@ -202,6 +206,7 @@ def fit_inference_time(run: Run, data: None) -> Artifact:
 
 
 def score_inference_time(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Seconds a dataset, all in one pass and one by one."""
     return {"test/seconds": artifact["batch"], "test/seconds_single": artifact["single"]}
 
 
@@ -256,10 +261,12 @@ def _in_context(run: Run, data: Data) -> Artifact:
 
 
 def fit_tables__pfn_bnn(run: Run, data: Data) -> Artifact:
+    """The answers of the network that knows the prior of networks (Section 6)."""
     return _in_context(run, data)
 
 
 def fit_tables__pfn_gp(run: Run, data: Data) -> Artifact:
+    """The answers of the network that knows the prior of processes (Section 6)."""
     return _in_context(run, data)
 
 
@@ -315,6 +322,7 @@ def score_tables(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
 
 
 def fit_table_time__pfn_bnn(run: Run, data: Data) -> Artifact:
+    """Seconds of the network's one pass over all subsets."""
     return {"seconds": _in_context(run, data)["seconds"]}
 
 
@@ -324,6 +332,7 @@ def fit_table_time(run: Run, data: Data) -> Artifact:
 
 
 def score_table_time(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Seconds for all subsets of all tables."""
     return {"test/seconds": float(artifact["seconds"])}
 
 
@@ -353,12 +362,14 @@ def _bayesian(run: Run) -> tuple[torch.Tensor, torch.Tensor, int]:
 
     h = run.h
     x, y = bayesian_networks.draw(
-        h.tested, h.revealed + h.asked, h.d, h.hidden, h.activation, run.torch_generator("test")
+        h.tested, h.revealed + h.asked, h.d, h.hidden, h.activation, run.torch_generator("test", "cpu")
     )
     return x, y, h.revealed
 
 
 def fit_bayesian_networks__pfn(run: Run, data: None) -> Artifact:
+    """A network that is fitted to the prior of Bayesian networks (Section 5.3), its probabilities ``p`` (datasets, 1,
+    queries) and the seconds of a dataset."""
     from claimbench.papers.pfn import training
 
     fitted = training.train(run, "bayesian", "binary")
@@ -417,6 +428,7 @@ def score_bayesian_networks(run: Run, artifact: Artifact, data: None) -> dict[st
 
 
 def fit_stroke_prior(run: Run, data: None) -> Artifact:
+    """A network that is fitted to the prior of strokes (Section 7)."""
     from claimbench.papers.pfn import few_shot
 
     return few_shot.fit_strokes(run)
@@ -461,9 +473,10 @@ def score_few_shot(run: Run, artifact: Artifact, data: Data) -> dict[str, float]
     rows, labels = few_shot.test_tasks(
         data.arrays["test_y"], h.tested, h.classes, h.shots, h.asked, run.rng("few-shot/test")
     )
-    images = few_shot.characters(data.arrays["test_x"], h.side)
+    used, places = np.unique(rows, return_inverse=True)
+    images = few_shot.shrunk(few_shot.characters(data.arrays["test_x"][used]), h.side)
     net = few_shot.load(run, artifact) if run.method == "pfn" else None
     n = h.classes * h.shots
     y = torch.from_numpy(labels[:, :n])
-    answers = few_shot.answers(run, net, images[torch.from_numpy(rows)], y)
+    answers = few_shot.answers(run, net, images[torch.from_numpy(places.reshape(rows.shape))], y)
     return {"test/accuracy": float((answers == labels[:, n:]).mean())}

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from claimbench.nn import state
 from claimbench.nn.prior_fitted import PriorFittedTransformer, schedule
 from claimbench.papers.pfn import strokes
 from claimbench.training import Loop
@@ -28,10 +29,12 @@ class ClassEmbedding(nn.Module):
         self.table = nn.Embedding(classes, width)
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
+        """Vectors (..., width) of labels (..., 1)."""
         return self.table(y[..., 0].long())
 
 
 def build(run: Run) -> PriorFittedTransformer:
+    """A transformer on pixels whose labels are classes (Section 7), freshly initialised."""
     h = run.h
     with run.torch_stream("init"):
         net = PriorFittedTransformer(h.side**2, h.classes, h.width, h.layers, h.heads, h.inner, h.dropout)
@@ -40,9 +43,8 @@ def build(run: Run) -> PriorFittedTransformer:
 
 
 def load(run: Run, artifact: dict[str, Any]) -> PriorFittedTransformer:
-    net = build(run)
-    net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
-    return net.eval()
+    """The network of an artifact, ready to answer."""
+    return state.unpack(build(run), artifact, "net/").eval()
 
 
 def shrunk(images: torch.Tensor, side: int) -> torch.Tensor:
@@ -52,16 +54,16 @@ def shrunk(images: torch.Tensor, side: int) -> torch.Tensor:
     return (small.reshape(*images.shape[:-2], side * side) - INKED) / SPREAD
 
 
-def characters(x: np.ndarray[Any, Any], side: int) -> torch.Tensor:
-    """Drawings (n, height, width), 0 without ink, as (n, side * side) in [0, 1]; first 28 x 28, the strokes' size."""
+def characters(x: np.ndarray[Any, Any]) -> torch.Tensor:
+    """Drawings (n, height, width), 0 without ink, as images (n, 28, 28) in [0, 1], the size of the prior's."""
     full = torch.from_numpy(x.astype(np.float32) / max(1, x.max()))
-    return shrunk(F.adaptive_avg_pool2d(full[:, None], strokes.SIDE)[:, 0], side)
+    return F.adaptive_avg_pool2d(full[:, None], strokes.SIDE)[:, 0]
 
 
 def fit_strokes(run: Run) -> dict[str, Any]:
     """A network that is fitted to the prior of strokes."""
     h = run.h
-    tasks = run.torch_generator("tasks")
+    tasks = run.torch_generator("tasks", "cpu")
 
     def drawn() -> tuple[torch.Tensor, torch.Tensor]:
         x, y = strokes.draw(h.batch, h.classes, h.shots, h.queries, tasks)
@@ -78,13 +80,11 @@ def fine_tune(run: Run, artifact: dict[str, Any], x: np.ndarray[Any, Any], y: np
         y: (n,) character numbers, alphabets in hundreds.
     """
     h = run.h
-    tasks = run.torch_generator("alphabets")
-    full = torch.from_numpy(x.astype(np.float32) / max(1, x.max()))
-    images = F.adaptive_avg_pool2d(full[:, None], strokes.SIDE)[:, 0]
-    characters = torch.from_numpy(y)
+    tasks = run.torch_generator("alphabets", "cpu")
+    images, numbers = characters(x), torch.from_numpy(y)
 
     def drawn() -> tuple[torch.Tensor, torch.Tensor]:
-        found, labels = alphabet_tasks(images, characters, h.fine_batch, h.classes, h.shots, h.queries, tasks)
+        found, labels = alphabet_tasks(images, numbers, h.fine_batch, h.classes, h.shots, h.queries, tasks)
         return shrunk(found, h.side), labels
 
     return _train(run, "alphabets", load(run, artifact).train(), tasks, drawn, h.fine_steps, h.fine_rate)
@@ -109,7 +109,7 @@ def _train(
         if (step + 1) % run.h.log_every == 0 or step + 1 == steps:
             run.curve(f"train/{name}", step + 1, run.finite(float(loss.detach())))
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=steps)
-    return {f"net/{key}": value.detach().cpu().numpy() for key, value in net.state_dict().items()}
+    return state.pack(net, "net/")
 
 
 def alphabet_tasks(

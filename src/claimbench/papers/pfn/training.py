@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from claimbench import seeding
+from claimbench.nn import state
 from claimbench.nn.prior_fitted import PriorFittedTransformer, labelled_size, schedule
 from claimbench.nn.riemann import Riemann, equal_mass_borders
 from claimbench.papers.pfn import bayesian_networks, tabular_priors
@@ -21,15 +25,14 @@ if TYPE_CHECKING:
 
 
 def draw(
-    prior: str, datasets: int, h: Any, generator: torch.Generator, device: str = "cpu", points: int | None = None
+    prior: str, datasets: int, h: Any, generator: torch.Generator, device: str = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Datasets of a prior, standardised: inputs (datasets, points, d) float32, values or labels (datasets, points)
-    float32, on ``device``; ``points`` is ``h.points`` unless it is given (processes only)."""
-    points = points or h.points
+    float32, on ``device``; random numbers are the CPU's."""
     if prior == "fixed":
-        x, y = gp.fixed(datasets, points, h.d, generator, device)
+        x, y = gp.fixed(datasets, h.points, h.d, generator, device)
     elif prior == "mixture":
-        x, y = gp.mixture(datasets, points, generator)
+        x, y = gp.mixture(datasets, h.points, generator)
         y = y / gp.MIXTURE_DEVIATION
     elif prior == "networks":
         x, y = tabular_priors.networks(datasets, h.points, h.d, generator)
@@ -45,6 +48,14 @@ def labelled(prior: str, h: Any, generator: torch.Generator) -> int:
     if prior in ("networks", "processes"):
         return int(torch.randint(1, h.largest + 1, (1,), generator=generator))
     return labelled_size(min(h.largest + 1, h.points), generator)
+
+
+@functools.cache
+def _borders(prior: str, seed: int, datasets: int, points: int, d: int, buckets: int) -> torch.Tensor:
+    """Borders of buckets that hold as many values of a process's prior each: one computation for all runs of a seed."""
+    generator = seeding.torch_generator(seed, "borders", "cpu")
+    _, sample = draw(prior, datasets, SimpleNamespace(points=points, d=d), generator)
+    return equal_mass_borders(sample, buckets)
 
 
 def build(run: Run, head: str, buckets: int | None = None) -> nn.Module:
@@ -74,11 +85,10 @@ def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
         The parameters, and the ``borders`` of the buckets (none for a binary head).
     """
     h, device = run.h, run.device
-    tasks = run.torch_generator("tasks")
+    tasks = run.torch_generator("tasks", "cpu")
     borders = torch.zeros(0)
     if head != "binary":
-        _, sample = draw(prior, h.border_datasets, h, run.torch_generator("borders"), points=h.border_points)
-        borders = equal_mass_borders(sample, h.buckets).to(device)
+        borders = _borders(prior, run.seed, h.border_datasets, h.border_points or h.points, h.d, h.buckets).to(device)
     # equal borders are one, so there may be fewer buckets than asked for
     net = build(run, head, buckets_of(borders)).to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=h.learning_rate, fused=True)
@@ -102,8 +112,7 @@ def train(run: Run, prior: str, head: str) -> dict[str, np.ndarray[Any, Any]]:
         if (step + 1) % h.log_every == 0 or step + 1 == h.steps:
             run.curve("train/loss", step + 1, run.finite(float(loss)))
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps)
-    found = {f"net/{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
-    return found | {"borders": borders.cpu().numpy()}
+    return state.pack(net, "net/") | {"borders": borders.cpu().numpy()}
 
 
 def buckets_of(borders: torch.Tensor) -> int | None:
@@ -114,9 +123,7 @@ def buckets_of(borders: torch.Tensor) -> int | None:
 def load(run: Run, artifact: dict[str, Any], head: str) -> tuple[nn.Module, torch.Tensor]:
     """The network of an artifact, and its borders."""
     borders = torch.from_numpy(np.array(artifact["borders"]))
-    net = build(run, head, buckets_of(borders))
-    net.load_state_dict({name: torch.from_numpy(np.array(artifact[f"net/{name}"])) for name in net.state_dict()})
-    return net.eval(), borders
+    return state.unpack(build(run, head, buckets_of(borders)), artifact, "net/").eval(), borders
 
 
 def predictive(net: nn.Module, head: str, borders: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

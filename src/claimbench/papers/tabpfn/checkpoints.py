@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from claimbench.errors import UserError, nearest
+from claimbench.nn import state
 from claimbench.papers.tabpfn.training import build
 
 if TYPE_CHECKING:
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "checkpoints"
 #: name -> sha256 of its file
 PINNED: dict[str, str] = {
-    "mini": "8a76d35e15429ae098e7551998070c0701657121407542f5dd87c4f22a9982e4",
-    "small-bnn": "346a5cd9c7b5d33a96ade8ed7974ff1c63b2f4e97074894b111ceae440030284",
-    "small-mixture": "a4a66602bb266161b5ec11bbcbc25f845cd547a802cd08bb3b04b0f492b38e7f",
-    "small-scm": "108de04979c4f4dde74da3f3436f15243309fa4f0156bd333357dc5db3406b75",
+    "mini": "c570dd6ca54a78fca66063234b2a3c4d8cf36acdd3c0bb0097de6d81dc115c2b",
+    "small-bnn": "4b964cb5e0005621e642306bc5afbb40847ba9f324293b7a76dd3d03e2925725",
+    "small-mixture": "c77e8e2f3360bb3da3e26196459945a15e3c61a24e0caeb95c4f7a193ea0628e",
+    "small-scm": "1a503fe80fb9b09bff84f07060112a24ef455d92f7436a7987909d9d3e9795d9",
 }
 
 
@@ -60,8 +62,7 @@ def training_record(name: str) -> dict[str, Any]:
 
 def trained(artifact: dict[str, Any]) -> tuple[PriorFittedTransformer, dict[str, Any]]:
     """The same of an artifact of ``prior-fitting``."""
-    weights = {key: torch.from_numpy(np.array(value)) for key, value in artifact.items() if key.startswith("net/")}
-    return _network(weights, artifact["configuration"]), limits(artifact["configuration"])
+    return _network(artifact, artifact["configuration"]), limits(artifact["configuration"])
 
 
 def limits(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def limits(configuration: dict[str, Any]) -> dict[str, Any]:
     return configuration | {"max_rows": longest - int(longest * configuration["least_queries"])}
 
 
-def _read(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read(name: str) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     from safetensors import safe_open
 
     if name not in PINNED:
@@ -79,12 +80,10 @@ def _read(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
     if found != PINNED[name]:
         raise UserError(f"{path}: its sha256 is {found}, but {PINNED[name]} is pinned; install the package again")
-    with safe_open(str(path), framework="pt") as file:
+    with safe_open(str(path), framework="np") as file:
         record = json.loads(file.metadata()["record"])
-        return record, {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118  (not a dict)
+        return record, {key: file.get_tensor(key).astype(np.float32) for key in file.keys()}  # noqa: SIM118  (not a dict)
 
 
-def _network(weights: dict[str, torch.Tensor], configuration: dict[str, Any]) -> PriorFittedTransformer:
-    net = build(configuration)
-    net.load_state_dict({key.removeprefix("net/"): value for key, value in weights.items()})
-    return net.eval().requires_grad_(False)
+def _network(weights: Mapping[str, Any], configuration: dict[str, Any]) -> PriorFittedTransformer:
+    return state.unpack(build(configuration), weights, "net/").eval().requires_grad_(False)

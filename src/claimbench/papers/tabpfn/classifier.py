@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +105,8 @@ class ClaimBenchTabPFNClassifier(ClassifierMixin, BaseEstimator):
         self.members_ = ensemble.members(self.members, len(self.classes_), X.shape[1], random)
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities (m, classes) in the order of ``classes_``; no statistic of ``X`` is used."""
+    def logits(self, X: Any) -> list[NDArray[np.float32]]:
+        """Of each member (m, classes), the classes in its own notation; no statistic of ``X`` is used."""
         import torch
 
         check_is_fitted(self)
@@ -132,7 +133,15 @@ class ClaimBenchTabPFNClassifier(ClassifierMixin, BaseEstimator):
                 labels = np.stack([(self.y_ + member.shift) % classes for member in group]).astype(np.float32)
                 logits = net(torch.from_numpy(x).to(self.device), torch.from_numpy(labels).to(self.device))
                 found += list(logits[..., :classes].float().cpu().numpy())
-        return ensemble.probabilities(found, self.members_, self.temperature)
+        return found
+
+    def averaged(self, logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Probabilities (m, classes) from the :meth:`logits` of the first members."""
+        return ensemble.probabilities(logits, self.members_[: len(logits)], self.temperature)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities (m, classes) in the order of ``classes_``; no statistic of ``X`` is used."""
+        return self.averaged(self.logits(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each row."""

@@ -64,7 +64,7 @@ def random_network(run: Run) -> tuple[nn.Module, dict[str, int]]:
     h = run.h
     with run.torch_stream("init"):
         net = PriorFittedTransformer(h.columns, h.classes, h.width, h.layers, h.heads, h.inner, query_sees_itself=False)
-    generator = run.torch_generator("weights")
+    generator = run.torch_generator("weights", "cpu")
     with torch.no_grad():
         for parameter in net.parameters():
             if parameter.ndim > 1:  # not the scales of the normalisations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from claimbench.data import Data
+    from claimbench.run import Run
 
 Array = NDArray[np.float64]
 
@@ -28,11 +29,10 @@ class Task:
 
 
 def task(data: Data) -> Task:
-    """The table of a split; during a fit there are no test rows."""
+    """The table of a split whose ``queries`` are ``visible``."""
     a = data.arrays
     train = a["train_idx"]
-    x = a["x"][train].astype(np.float64)
-    test_x = a.get("test_x", a["x"][:0]).astype(np.float64)
+    x, test_x = a["x"][train].astype(np.float64), a["test_x"].astype(np.float64)
     return Task(x, a["y"][train], test_x, tuple(int(column) for column in a.get("categorical", ())))
 
 
@@ -42,10 +42,9 @@ def first_rows(given: Task, count: int, random: np.random.Generator) -> Task:
     return replace(given, x=given.x[order], y=given.y[order])
 
 
-def first_tests(given: Task, test_y: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Task, Any]:
-    """At most ``count`` test rows in random order, and their labels."""
-    order = random.permutation(len(given.test_x))[:count]
-    return replace(given, test_x=given.test_x[order]), test_y[order]
+def chosen(count: int, run: Run) -> NDArray[np.int64]:
+    """Numbers of the test rows that are asked for: ``tested`` of ``count`` in random order, or all of them."""
+    return run.rng("tested").permutation(count)[: run.h.tested]
 
 
 def with_copies(given: Task, copies: int, random: np.random.Generator) -> Task:
@@ -68,8 +67,3 @@ def turned(given: Task, random: np.random.Generator) -> Task:
     rotation = q * np.sign(np.diagonal(r))
     x, test_x = ((part - mean) / deviation @ rotation for part in (given.x, given.test_x))
     return replace(given, x=x, test_x=test_x)
-
-
-def labels(given: Task, sabotage: str, random: np.random.Generator) -> dict[str, Any]:
-    """The training labels as an artifact; ``sabotage: shuffled-labels`` puts them out of order."""
-    return {"y": random.permutation(given.y) if sabotage == "shuffled-labels" else given.y}

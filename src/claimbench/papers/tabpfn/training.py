@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from claimbench.nn import state
 from claimbench.nn.prior_fitted import PriorFittedTransformer, schedule
 from claimbench.papers.tabpfn import prior
 from claimbench.training import Loop
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 IGNORED = -100
 
 
-def build(configuration: dict[str, Any]) -> PriorFittedTransformer:
+def build(configuration: Mapping[str, Any]) -> PriorFittedTransformer:
     """The network of a configuration, freshly initialised; a query sees labelled rows only (Section 4.1)."""
     c = configuration
     return PriorFittedTransformer(
@@ -49,13 +51,13 @@ def draw(run: Run, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     of tables, of which each step takes one; a step has ``tokens`` rows in all.
     """
     h = run.h
-    start = run.torch_generator(f"tables/{step}")
+    start = run.torch_generator(f"tables/{step}", "cpu")
     rows = h.rows[int(torch.randint(len(h.rows), (1,), generator=start))]
     labelled = int(torch.randint(2, rows - int(rows * h.least_queries) + 1, (1,), generator=start))
     generator = torch.Generator(run.device).manual_seed(start.initial_seed() + 1)
     tables = max(1, h.tokens // rows)
     with torch.autocast(generator.device.type, enabled=False):  # tables are float32 in every precision of the training
-        x, y = prior.sample(tables, labelled, prior.Configuration.of(run.hyper | {"rows": rows}), generator)
+        x, y = prior.sample(tables, labelled, prior.Configuration.of({**run.hyper, "rows": rows}), generator)
     if h.sabotage == "shuffled-labels":
         y = y.gather(1, torch.rand(y.shape, generator=generator, device=y.device).argsort(1))
     return x, y, labelled
@@ -101,7 +103,7 @@ def train(run: Run) -> dict[str, np.ndarray[Any, Any]]:
             if step + 1 == h.stop_after:
                 loop.stop()
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=min(h.steps, h.stop_after))
-    return {f"net/{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+    return state.pack(net, "net/")
 
 
 def held_out(run: Run, net: nn.Module) -> dict[str, float]:
@@ -115,7 +117,7 @@ def held_out(run: Run, net: nn.Module) -> dict[str, float]:
     """
     h, largest = run.h, max(run.h.sizes)
     rows = largest + h.asked
-    configuration = prior.Configuration.of(run.hyper | {"rows": rows})
+    configuration = prior.Configuration.of({**run.hyper, "rows": rows})
     x, y = prior.sample(h.tested, largest, configuration, run.torch_generator("held-out"))
     valid = y[:, 0] != IGNORED
     x, y = x[valid], y[valid]
