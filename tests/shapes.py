@@ -12,6 +12,7 @@ CHECKED = (
     "claimbench.nn",
     "claimbench.papers.forward_gnn",
     "claimbench.papers.s_kan",
+    "claimbench.papers.fastrp.classification",
     *(
         f"claimbench.papers.{paper}.{module}"
         for paper, modules in {
