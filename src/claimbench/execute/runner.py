@@ -18,12 +18,12 @@ from claimbench import files
 from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, Skipped, UserError
 from claimbench.execute import gpus, meters
 from claimbench.execute.preparation import data_marker
-from claimbench.execute.progress import Progress
 from claimbench.plan.cells import Cell, PlannedRun
 from claimbench.plan.grid import entry_names
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan
 from claimbench.records import store
+from claimbench.records.progress import Progress
 from claimbench.run import Checkpoint, Run
 from claimbench.spec.folders import make_importable
 
