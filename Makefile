@@ -14,8 +14,7 @@ export PATH := $(BIN):$(PATH)
 .PHONY: run smoke install test test-slurm drill ui report retry check format clean help
 
 run: $(READY)  ## install, run the laptop tier, print where the report is
-	@snakemake --cores $(CORES) --quiet host rules --config tier=$(TIER) $(ARGS); status=$$?; page=results/$(TIER)/report/index.html; \
-	    [ ! -f $$page ] || echo "report: $(CURDIR)/$$page   (make ui: the single runs)"; exit $$status
+	@exec snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS)
 
 smoke:  ## the same at the smoke tier, one process a paper
 	@$(MAKE) --no-print-directory run TIER=smoke ARGS="bundle=paper $(ARGS)"

@@ -8,7 +8,25 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 #: packages and modules whose annotations are checked, with all below them
-CHECKED = ("claimbench.nn", "claimbench.papers.forward_gnn", "claimbench.papers.s_kan")
+CHECKED = (
+    "claimbench.nn",
+    "claimbench.papers.forward_gnn",
+    "claimbench.papers.s_kan",
+    "claimbench.papers.fastrp.classification",
+    *(
+        f"claimbench.papers.{paper}.{module}"
+        for paper, modules in {
+            "exact_permutations": ("networks",),
+            "guidance": ("convolutional", "sequence_models"),
+            "snnk": ("digits",),
+            "deep_learning_theory": ("activations", "gradient_descent", "information", "recursions", "sampling"),
+            "pfn": ("strokes", "tabular_priors"),
+            "tabpfn": ("ensemble", "power", "preprocessing"),
+            "gradient_noise": ("deep_mlp", "memory_network", "neural_gpu", "neural_programmer", "neural_ram", "noise"),
+        }.items()
+        for module in modules
+    ),
+)
 
 
 def typechecker(function: Any) -> Any:

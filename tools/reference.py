@@ -57,7 +57,7 @@ def section(title: str, model: type[BaseModel]) -> str:
     """A heading and a table: key, kind, default, meaning."""
     lines = [f"\n## {title}\n", "| key | value | default | |", "| --- | --- | --- | --- |"]
     for name, field in model.model_fields.items():
-        if name not in model.__annotations__ or field.description is None and name == "kind":
+        if name not in model.__annotations__ or (field.description is None and name == "kind"):
             continue  # of a model that this one extends
         cells = (f"`{field.alias or name}`", kind(field.annotation), default(field), meaning(model, name, field))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

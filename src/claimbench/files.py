@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import math
@@ -49,6 +50,16 @@ def replacing(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
         raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; the system frees the lock when its holder dies. Where a file system has no locks, none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:

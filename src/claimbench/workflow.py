@@ -12,12 +12,14 @@ from typing import Any
 
 from claimbench import files
 from claimbench.errors import ClaimBenchError
+from claimbench.execute.order import Order, make_order
 from claimbench.files import canonical_json
 from claimbench.plan.fingerprints import Code
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan, make_plan
-from claimbench.records import costs
-from claimbench.records.costs import forecast_s, read_costs
+from claimbench.present.screen import Screen
+from claimbench.records.conclusions import paper_digest, write_plan
+from claimbench.records.progress import FILE as PROGRESS
 from claimbench.records.untracked import forget_failures
 from claimbench.spec.config import load_config
 
@@ -27,10 +29,12 @@ class Workflow:
 
     Args:
         config: Snakemake's merged configuration (config.yaml and ``--config``).
-        main: this is the process that the user started, not a job's.
+        workflow: Snakemake's own object of the workflow.
     """
 
-    def __init__(self, config: dict[str, Any], main: bool = False) -> None:
+    def __init__(self, config: dict[str, Any], workflow: Any) -> None:
+        self._workflow = workflow
+        main = workflow.is_main_process
         if main:
             self._lock = _remove_stale_locks(Path(".snakemake"))
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -39,7 +43,7 @@ class Workflow:
             self.plan: Plan = make_plan(self.config)
             # The jobs' commands name a file below the tier's folder (--to) and find the configuration from there.
             files.write_json_if_changed(self.plan.tier_dir / "config.json", self.config.model_dump())
-            costs.write_plan(self.plan)
+            write_plan(self.plan)
         except ClaimBenchError as error:
             from snakemake.exceptions import WorkflowError
 
@@ -49,15 +53,43 @@ class Workflow:
             _back_from_the_future(self.tier)
             forget_failures(self.plan)
         self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
+        self._screen = self._quiet_screen() if main else None
 
-    def finished(self, cores: int | None) -> None:
+    def _quiet_screen(self) -> Screen | None:
+        """What the user sees in place of Snakemake's own lines; those stay where asked for, and in a dry run."""
+        import logging
+
+        from snakemake.logging import logger
+
+        settings = self._workflow.output_settings
+        mine = [h for h in logger.handlers if getattr(h, "stream", None) in (sys.stderr, sys.stdout)]
+        if settings.dryrun or settings.verbose or "ALL" in {word.name for word in settings.quiet or ()} or not mine:
+            return None
+        screen = Screen(self.plan)
+        for handler in mine:
+            assert isinstance(handler, logging.Handler)
+            handler.addFilter(screen.takes)
+        return screen
+
+    def started(self) -> None:
+        """Before the first job."""
+        if self._workflow.local_exec:
+            # Each finished job would leave a timer that looks at all waiting jobs once a second until the end.
+            self._workflow.scheduler.job_rate_limiter = None
+        if self._screen:
+            self._screen.start(self._workflow.resource_settings.cores or 1)
+
+    def finished(self) -> None:
         """After a workflow in which something was computed: how long it took from the start of this process."""
         import time
 
         import psutil
 
+        if self._screen:
+            self._screen.stop()
+        cores = self._workflow.resource_settings.cores
         started = psutil.Process().create_time()
-        log = self.tier / "progress.log"
+        log = self.tier / PROGRESS
         if log.is_file() and log.stat().st_mtime > started:
             own = os.times()
             files.write_json(
@@ -73,39 +105,24 @@ class Workflow:
     def job(self, wildcards: Any) -> Job:
         return self.plan.jobs[wildcards.job]
 
-    def threads(self, wildcards: Any, cores: int | bool | None) -> int:
-        """What a job's fit takes; an exclusive one (a timing experiment) takes every core and so runs alone.
+    def threads(self, wildcards: Any) -> int:
+        """What a job takes; an exclusive one (a timing experiment) takes every core and so runs alone.
 
-        Args:
-            cores: those of the machine on which jobs share cores; nothing where a cluster's scheduler hands them out.
+        On a cluster its scheduler hands the cores out, and the job asks for its own only.
         """
         job = self.job(wildcards)
+        cores = self._workflow.resource_settings.cores if self._workflow.is_main_process else None
         return max(cores or 1, job.resources.threads) if job.exclusive else job.resources.threads
 
-    def seconds(self, wildcards: Any) -> int:
-        """How long a job's fit will take, with the longest chain of fits that wait for it."""
-        return int(self._seconds[wildcards.job])
-
     @functools.cached_property
-    def _seconds(self) -> dict[str, float]:
-        costs = read_costs(Path(self.config.results_dir))
-        waiting: dict[str, list[str]] = {name: [] for name in self.plan.jobs}
-        for name, job in self.plan.jobs.items():
-            for needed in job.needs:
-                waiting[needed].append(name)
+    def order(self) -> Order:
+        return make_order(self.plan)
 
-        @functools.cache
-        def total(name: str) -> float:
-            own = sum(forecast_s(run, costs) or 1.0 for run in self.plan.jobs[name].runs)
-            return own + max(map(total, waiting[name]), default=0.0)
-
-        return {name: total(name) for name in self.plan.jobs}
-
-    def fit_inputs(self, wildcards: Any) -> list[str]:
+    def job_inputs(self, wildcards: Any) -> list[str]:
         """The datasets of a job and the fits that it reads."""
         job = self.job(wildcards)
         return [f"{self.tier}/data/{name}.json" for name in job.datasets] + [
-            f"{self.tier}/jobs/{name}.fit.json" for name in job.needs
+            f"{self.tier}/jobs/{name}.score.json" for name in job.needs
         ]
 
     def scores(self, wildcards: Any) -> list[str]:
@@ -117,9 +134,17 @@ class Workflow:
     @property
     def everything(self) -> list[str]:
         """What a finished tier has. Each table is named, so that one that was lost is made again."""
-        own = ("runs", "metrics", "curves", "published", "verdicts", "margins")
-        tables = [f"{self.tier}/{name}.parquet" for name in own]
-        return [*tables, *(path for name in own for path in self.papers(f"{name}.parquet")), f"{self.tier}/complete"]
+        tables = [f"{self.tier}/{name}.parquet" for name in self.tables]
+        return [
+            *tables,
+            *(path for name in self.tables for path in self.papers(f"{name}.parquet")),
+            f"{self.tier}/complete",
+        ]
+
+    tables = ("runs", "metrics", "curves", "published", "verdicts", "margins")
+
+    def paper_digest(self, wildcards: Any) -> str:
+        return paper_digest(self.plan, wildcards.paper)
 
     def paper_files(self, *names: str) -> Any:
         return lambda wildcards: [

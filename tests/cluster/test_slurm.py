@@ -128,7 +128,7 @@ def test_more_time_after_a_timeout(tmp_path: Path) -> None:
     changed = copy.deepcopy(PAPER)
     changed["resources"] = {"runtime_min": 1, "mem_mb": 1200}
     paper.write(changed, EXPERIMENTS.replace("x = parts.sample(run)", hang, 1))
-    done = snakemake(paper.root, "--profile", "slurm", "--set-resources", "score:runtime=1", *SOON, *arguments)
+    done = snakemake(paper.root, "--profile", "slurm", *SOON, *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Trying to restart" in done.stderr
     assert set(pd.read_parquet(paper.root / "results" / "smoke" / "runs.parquet")["status"]) == {"done"}

@@ -94,7 +94,7 @@ class World:
                     line = child.cmdline()
                 except psutil.Error:
                     continue
-                if "fit" in line and line[0].endswith(Path(sys.executable).name):
+                if "--job" in line and line[0].endswith(Path(sys.executable).name):
                     return child
             time.sleep(0.02)
         raise AssertionError("no fit was seen")
@@ -285,8 +285,8 @@ def read_only_results(world: World) -> str:
 
 #: name -> (inject, what the user reads)
 FAULTS: dict[str, tuple[Callable[[World], str], str]] = {
-    "killed worker": (killed_worker, r"Error in rule fit|100%"),
-    "worker killed by the kernel": (killed_by_the_kernel, r"Error in rule fit"),
+    "killed worker": (killed_worker, r"Error in rule run|report: "),
+    "worker killed by the kernel": (killed_by_the_kernel, r"Error in rule run"),
     "kill -9 of snakemake": (signalled(signal.SIGKILL, False), ""),
     "kill -9 of everything": (signalled(signal.SIGKILL, True), ""),
     "interrupt": (signalled(signal.SIGINT, True), ""),
@@ -295,7 +295,7 @@ FAULTS: dict[str, tuple[Callable[[World], str], str]] = {
         two_at_once,
         r"LockException|cannot be locked|Directory cannot be locked|incomplete|Nothing to be done",
     ),
-    "stale lock": (stale_lock, r"100%"),
+    "stale lock": (stale_lock, r"report: "),
     "method raises": (misbehaving("raise", "failed"), r"ValueError: no luck"),
     "not a number": (misbehaving("nan", "diverged"), r"loss became nan"),
     "too much memory": (misbehaving("memory", "oom"), r"resident memory, more than the budget of 800 MB"),

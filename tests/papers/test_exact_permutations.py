@@ -143,8 +143,11 @@ def test_ntk_training_fits_and_its_gradient_is_autograds() -> None:
 def test_a_batch_trains_as_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     w, v = networks.initial(5, 32, 3, torch.Generator().manual_seed(1))
     whole = networks.train_ntk(w, v, torch.eye(3), tolerance=0.0, most_steps=30)
+    inputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(2))
+    solved = networks.outputs(w, networks.train_readout(w, v, torch.eye(3)), inputs)
     monkeypatch.setattr(networks, "CACHED", 2 * 32 * 3)
     parts = networks.train_ntk(w, v, torch.eye(3), tolerance=0.0, most_steps=30)
+    torch.testing.assert_close(networks.outputs(w, networks.train_readout(w, v, torch.eye(3)), inputs), solved)
     for one, other in zip(whole[:2], parts[:2], strict=True):
         torch.testing.assert_close(one, other)
     assert whole[2:] == (parts[2], pytest.approx(parts[3], abs=1e-6))

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from claimbench.data import Data
+from claimbench.data.splits.graphs import LabelledNodes
+from claimbench.errors import UserError
 from claimbench.execute import preparation, runner
 from claimbench.judge.paper import judge_paper
 from claimbench.papers.fastrp import classification, experiments, projection, walks
 from claimbench.plan.plan import make_plan
+from claimbench.run import Run
 from claimbench.spec.config import load_config
 
 
@@ -165,6 +169,30 @@ def test_top_k_and_f1_are_scikit_learns() -> None:
     micro, macro = classification.f1(Y, predicted)
     assert micro == pytest.approx(f1_score(Y, predicted, average="micro", zero_division=0))
     assert macro == pytest.approx(f1_score(Y, predicted, average="macro", zero_division=0))
+
+
+def test_classifiers_are_trained_on_labels_of_training_nodes_alone() -> None:
+    """What fit is given has no other labels; score finds the F1 that scikit-learn's regressions reach."""
+    from sklearn.linear_model import LogisticRegression
+
+    draw = np.random.default_rng(0)
+    U = draw.standard_normal((120, 6)).astype(np.float32)
+    labels = (U[:, :4] + 0.5 * draw.standard_normal((120, 4)) > 0.4).astype(np.uint8)
+    fitted, scored = LabelledNodes(shares=(0.5,), shuffles=2).cut({"labels": labels, "y": np.zeros(120, int)}, 0)
+    run = Run("fastrp", "classification", "fastrp", "toy", {"percent": 50, "C": 1.0}, 0, "smoke", {"sabotage": "none"})
+    run.inputs = {"embedding": {"U": U}}
+    artifact = experiments.fit_classification(run, Data("toy", fitted))
+    found = experiments.score_classification(run, artifact, Data("toy", fitted | scored))
+    expected = []
+    for nodes in fitted["nodes"]:
+        train, test = np.split(nodes, [fitted["n_train"][0]])
+        models = [LogisticRegression(solver="liblinear", tol=1e-8).fit(U[train], labels[train, k]) for k in range(4)]
+        best = classification.top_k(np.stack([m.decision_function(U[test]) for m in models], 1), labels[test])
+        expected.append(classification.f1(labels[test], best))
+    assert (found["test/micro_f1"], found["test/macro_f1"]) == pytest.approx(np.mean(expected, 0), abs=0.01)
+    run.setting = {"percent": 20, "C": 1.0}
+    with pytest.raises(UserError, match="percent is 20"):
+        experiments.fit_classification(run, Data("toy", fitted))
 
 
 # ---- the experiments -------------------------------------------------------------------------------------------------

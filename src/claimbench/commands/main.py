@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 
 
 #: commands that the workflow's rules call
-_STEPS = ("prepare", "fit", "score", "collect", "judge", "tables", "figures", "summary", "report", "track", "check")
+_STEPS = (
+    "prepare",
+    "fit",
+    "score",
+    "run",
+    "collect",
+    "judge",
+    "tables",
+    "figures",
+    "conclude",
+    "summary",
+    "report",
+    "track",
+    "check",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,10 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     command("prepare", _prepare, "fetch and prepare a dataset", ("--dataset", {"required": True}))
     command("fit", _fit, "train the runs of a job", job)
     command("score", _score, "score the runs of a job", job)
+    command("run", _run, "train and score the runs of a job", job)
     command("collect", _collect, "records of a paper -> Parquet", paper)
     command("judge", _judge, "verdicts of a paper's claims", paper)
     command("tables", _tables, "regenerate a paper's tables", paper)
     command("figures", _figures, "redraw a paper's figures", paper)
+    command("conclude", _conclude, "collect, judge, tables and figures of a paper, and the report", paper)
     command("summary", _summary, "the tables of all papers in one file each")
     command("report", _report, "write the HTML report")
     command("track", _track, "import a paper's finished runs into MLflow", paper)
@@ -244,6 +260,18 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run(options: argparse.Namespace) -> int:
+    from claimbench.execute.runner import Runner, limit_threads
+
+    plan = _make_plan(options, options.job)
+    job = plan.jobs[options.job]
+    limit_threads(job.resources.threads)
+    runner = Runner(plan)
+    runner.fit(job)
+    runner.score(job)
+    return 0
+
+
 def _collect(options: argparse.Namespace) -> int:
     from claimbench.records.collect import collect
 
@@ -279,19 +307,27 @@ def _figures(options: argparse.Namespace) -> int:
 
 def _summary(options: argparse.Namespace) -> int:
     from claimbench.judge.controls import write_faults
+    from claimbench.plan.plan import outline
     from claimbench.records.collect import merge
 
-    plan = _make_plan(options)
+    plan = outline(_config(options))
     merge(plan)
     write_faults(plan)
     return 0
 
 
-def _report(options: argparse.Namespace) -> int:
-    from claimbench.present.report import build
+def _conclude(options: argparse.Namespace) -> int:
+    from claimbench.commands.conclude import conclude
 
-    plan = _make_plan(options)
-    print(f"report: {build(plan)}")
+    conclude(_config(options), _of_paper(options), options.paper)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from claimbench.plan.plan import outline
+    from claimbench.present.publish import publish
+
+    print(f"report: {publish(outline(_config(options)), last=True)}")
     return 0
 
 
@@ -310,9 +346,10 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from claimbench.plan.plan import outline
     from claimbench.present.scoreboard import check
 
-    return check(_make_plan(options))
+    return check(outline(_config(options)))
 
 
 def _retry(options: argparse.Namespace) -> int:

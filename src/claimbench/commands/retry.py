@@ -31,6 +31,7 @@ def retry(plan: Plan) -> int:
             path.unlink()
     if papers:
         stale = [path for slug in papers for path in (plan.tier_dir / "papers" / slug).glob("*.parquet")]
+        stale += [plan.tier_dir / "papers" / slug / "conclusion.json" for slug in papers]
         stale += [*plan.tier_dir.glob("*.parquet"), plan.tier_dir / "report" / "index.html"]
         for path in (*stale, plan.tier_dir / "tracked", plan.tier_dir / "complete"):
             path.unlink(missing_ok=True)

@@ -18,13 +18,13 @@ from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, 
 from claimbench.execute import gpus, meters
 from claimbench.execute.imports import warm_up
 from claimbench.execute.preparation import data_marker
-from claimbench.execute.progress import Progress
 from claimbench.plan.cells import Cell, PlannedRun
 from claimbench.plan.entries import Codes
 from claimbench.plan.fingerprints import Code
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan
 from claimbench.records import store
+from claimbench.records.progress import Progress
 from claimbench.run import Checkpoint, Run
 from claimbench.spec.folders import make_importable
 from claimbench.spec.published import read_published, visible

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
     pass
 
 
-def write_faults(plan: Plan) -> None:
-    """``controls.json``: cells on the wrong side of a floor or ceiling."""
+def write_faults(plan: Plan, papers: Collection[str] | None = None) -> None:
+    """``qc.json``: cells on the wrong side of a floor or ceiling, of all papers or of ``papers``."""
     import pyarrow.parquet as pq
-
-    from claimbench.judge import controls
 
     found = []
     for slug, spec in plan.papers.items():
+        if papers is not None and slug not in papers:
+            continue
         folder = plan.tier_dir / "papers" / slug
         runs, metrics = (pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("runs", "metrics"))
-        found += [{"paper": slug, **row} for row in controls.faults(spec.experiments, runs, metrics)]
+        found += [{"paper": slug, **row} for row in faults(spec.experiments, runs, metrics)]
     files.write_json(plan.tier_dir / "qc.json", found)
 
 

@@ -38,18 +38,29 @@ class LabelledAttention(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Float[Tensor, "batch points width"], labelled: int) -> Float[Tensor, "batch points width"]:
-        """What points ``x`` gather, of which the first ``labelled`` have labels."""
+    def forward(
+        self, x: Float[Tensor, "batch points width"], labelled: int, apart: Float[Tensor, "batch n width"] | None = None
+    ) -> Float[Tensor, "batch points width"]:
+        """What points ``x`` gather, of which the first ``labelled`` have labels; or all are queries of labelled points
+        that stand ``apart``, of which nothing is asked."""
         n = labelled
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        known = k[:, :, :n], v[:, :, :n]
+        known = (k[:, :, :n], v[:, :, :n]) if apart is None else self._known(apart)
         p = self.dropout if self.training else 0.0
         first = F.scaled_dot_product_attention(q[:, :, :n], *known, dropout_p=p) if n else v[:, :, :0]
         if self.query_sees_itself:
             answered = _with_itself(q[:, :, n:], *known, k[:, :, n:], v[:, :, n:], p)
+        elif known[0].shape[2]:
+            answered = F.scaled_dot_product_attention(q[:, :, n:], *known, dropout_p=p)
         else:
-            answered = F.scaled_dot_product_attention(q[:, :, n:], *known, dropout_p=p) if n else torch.zeros_like(q)
+            answered = torch.zeros_like(q)
         return cast(Tensor, self.out(torch.cat([first, answered], 2).transpose(1, 2).flatten(-2)))
+
+    def _known(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        width = x.shape[-1]
+        parts = F.linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).unflatten(-1, (2, self.heads, -1))
+        keys, values = parts.permute(2, 0, 3, 1, 4)
+        return keys, values
 
 
 def block(width: int, heads: int, inner: int, dropout: float = 0.0, query_sees_itself: bool = True) -> Block:
@@ -117,9 +128,10 @@ class PriorFittedTransformer(nn.Module):
         tokens = torch.cat([tokens[:, :n] + self.encode_y(y[..., None]), tokens[:, n:]], 1)
         if self.positions is not None:
             tokens = tokens + self.positions[: x.shape[1]]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             tokens = block(tokens, labelled=n)
-        return cast(Tensor, self.head(tokens[:, n:]))
+        # nobody asks the labelled points after the last block
+        return cast(Tensor, self.head(self.blocks[-1](tokens[:, n:], labelled=0, apart=tokens[:, :n])))
 
 
 def labelled_size(points: int, generator: torch.Generator) -> int:

@@ -137,5 +137,11 @@ def data_of(config: Config, folders: dict[str, Path], code: Code | None = None) 
     return catalogues(folders, lambda module, name: read.fingerprint([(module, name)]))
 
 
+def outline(config: Config) -> Plan:
+    """The papers of ``config`` without cells and jobs, which is most of the work of a plan."""
+    selected = [*selected_papers(config)]
+    return Plan(config, {s.slug: s for s, _ in selected}, {s.slug: folder for s, folder in selected}, {}, [], {})
+
+
 def _keep(mapping: dict[str, Any], key: str) -> dict[str, Any]:
     return {key: mapping[key]} if key in mapping else {}

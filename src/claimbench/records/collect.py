@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from claimbench.plan.cells import PlannedRun
 from claimbench.plan.plan import Plan
 from claimbench.records import store
 from claimbench.records.columns import arrow_schema, write_arrow, write_table
-from claimbench.records.costs import ledger, write_measured
+from claimbench.records.costs import write_measured
 from claimbench.spec.published import read_published
 
 
@@ -98,20 +99,18 @@ def _run_row(run: PlannedRun, fit: dict[str, Any] | None, score: dict[str, Any] 
     }
 
 
-def merge(plan: Plan) -> None:
-    """The tables of all papers of the tier, one file each, and the costs from which the next plan is forecast."""
+def merge(plan: Plan, papers: Collection[str] | None = None) -> None:
+    """The tables of the tier's papers (of ``papers``, where only they are through), one file each, and the costs from
+    which the next plan is forecast."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     for name in ("runs", "metrics", "curves", "published", "verdicts", "margins"):
         parts = [
             pq.read_table(path, schema=arrow_schema(name))
-            for slug in plan.papers
+            for slug in (plan.papers if papers is None else papers)
             if (path := plan.tier_dir / "papers" / slug / f"{name}.parquet").is_file()
         ]
         schema = arrow_schema(name)
         write_arrow(plan.tier_dir / f"{name}.parquet", pa.concat_tables(parts) if parts else schema.empty_table())
     write_measured(plan)
-    write_table(
-        plan.tier_dir / "costs.parquet", "costs", ledger(pq.read_table(plan.tier_dir / "runs.parquet").to_pylist())
-    )

@@ -10,6 +10,7 @@ from claimbench import files
 from claimbench.plan.cells import PlannedRun
 from claimbench.plan.plan import Plan
 from claimbench.records import store
+from claimbench.records.columns import write_table
 
 
 def read_costs(results_dir: Path) -> dict[str, float]:
@@ -58,7 +59,16 @@ def ledger(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def write_ledger(plan: Plan) -> None:
+    """``costs.parquet`` of a tier that is through."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(plan.tier_dir / "runs.parquet").to_pylist()
+    write_table(plan.tier_dir / "costs.parquet", "costs", ledger(rows))
+
+
 def write_measured(plan: Plan) -> None:
+    """``costs.json``: what the runs in the tier's tables took."""
     import statistics
 
     import pyarrow.parquet as pq
@@ -89,11 +99,3 @@ def forecast(plan: Plan) -> dict[str, tuple[float, int]]:
             unknown += cost is None
         found[job.id] = (seconds, unknown)
     return found
-
-
-def write_plan(plan: Plan) -> None:
-    """``plan.json``: what the tier runs, for progress and report."""
-    costs = read_costs(Path(plan.config.results_dir))
-    known = [cost for run in plan.runs if (cost := forecast_s(run, costs)) is not None]
-    total = sum(known) if len(known) == len(plan.runs) else None
-    files.write_json_if_changed(plan.tier_dir / "plan.json", {**plan.to_json(), "forecast_s": total})

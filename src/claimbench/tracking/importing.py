@@ -22,7 +22,7 @@ from claimbench.spec.config import Config
 from claimbench.spec.reading import without_passwords
 from claimbench.spec.words import VERDICTS
 from claimbench.tracking.entries import Entry, Known, Writer
-from claimbench.tracking.live import experiment_tags, metric_name, run_name, tls_context
+from claimbench.tracking.live import experiment_tags, metric_name, opened, run_name
 
 _PARAMS = 100
 _LONGEST = 5000
@@ -105,7 +105,7 @@ def _writer(uri: str) -> Writer:
 def _must_answer(uri: str) -> None:
     """Whatever a server says, a refusal too, it is alive."""
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_S, context=tls_context(uri)).close()
+        opened(urllib.request.Request(f"{uri.rstrip('/')}/health"), ANSWER_S).close()
     except urllib.error.HTTPError:
         return
     except urllib.error.URLError as error:

@@ -198,10 +198,7 @@ class Sender:
 
     def _ask(self, path: str, content: bytes | None = None) -> dict[str, Any]:
         request = urllib.request.Request(self.base + path, content, {"Content-Type": "application/json"})
-        authorization = _authorization()
-        if authorization:
-            request.add_unredirected_header("Authorization", authorization)
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=tls_context(self.base)) as answer:
+        with opened(request, TIMEOUT_S) as answer:
             return json.loads(answer.read() or b"{}")
 
     def _tell(self, error: Exception) -> None:
@@ -237,6 +234,14 @@ def _pairs(values: dict[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
+def opened(request: urllib.request.Request, timeout_s: float) -> Any:
+    """The server's answer, asked with the name, password and certificates that MLflow's own client would use."""
+    authorization = _authorization()
+    if authorization:
+        request.add_unredirected_header("Authorization", authorization)
+    return urllib.request.urlopen(request, timeout=timeout_s, context=_tls(request.full_url))
+
+
 def _authorization() -> str | None:
     """As MLflow's own client reads it from the environment."""
     user, password, token = (
@@ -247,7 +252,7 @@ def _authorization() -> str | None:
     return f"Bearer {token}" if token else None
 
 
-def tls_context(address: str) -> ssl.SSLContext | None:
+def _tls(address: str) -> ssl.SSLContext | None:
     if not address.startswith("https"):
         return None
     context = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or None)

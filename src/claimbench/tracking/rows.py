@@ -1,6 +1,6 @@
 """Into MLflow's database as rows, many runs in a transaction.
 
-MLflow's client takes 40 CPU-ms a run for its ten transactions, and 3 CPU-s to be imported; this takes 1 ms. The rows
+MLflow's client takes 40 CPU-ms a run for its ten transactions, and 4 CPU-s to start; this takes 1 ms. The rows
 are the same (a test compares them). The database must have exactly the columns named here, else the client is used.
 """
 

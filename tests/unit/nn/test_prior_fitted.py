@@ -34,6 +34,17 @@ def test_queries_see_labelled_points_and_themselves() -> None:
 
 
 @pytest.mark.parametrize("itself", [True, False])
+@pytest.mark.parametrize("labelled", [0, 6])
+def test_the_last_block_answers_the_queries_alone(labelled: int, itself: bool) -> None:
+    net, x, y = network(query_sees_itself=itself), torch.randn(2, 9, 3), torch.randn(2, labelled)
+    tokens = net.encode_x(x)
+    tokens = torch.cat([tokens[:, :labelled] + net.encode_y(y[..., None]), tokens[:, labelled:]], 1)
+    for part in net.blocks:
+        tokens = part(tokens, labelled=labelled)
+    torch.testing.assert_close(net(x, y), net.head(tokens[:, labelled:]))
+
+
+@pytest.mark.parametrize("itself", [True, False])
 def test_the_attention_is_that_of_a_mask(itself: bool) -> None:
     torch.manual_seed(1)
     own, x, n = block(8, 2, 16, query_sees_itself=itself), torch.randn(3, 7, 8), 4

@@ -7,16 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-Function = Callable[[torch.Tensor], torch.Tensor]
+#: of every element on its own
+Function = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation ``s``.
+    """An activation ``s``, elementwise.
 
     Args:
+        name: as in paper.yaml.
         value: ``s(z)``.
         slope: ``s'(z)``.
         slopes: ``(a+, a-)`` of a scale-invariant activation ``a+ z`` for z > 0 and ``a- z`` for z < 0, else None.
@@ -31,55 +36,58 @@ class Activation:
 
     @property
     def A2(self) -> float:
-        """``(a+^2 + a-^2) / 2`` (eq. 5.63)."""
+        """``(a+^2 + a-^2) / 2`` of a scale-invariant activation (eq. 5.63)."""
         assert self.slopes is not None
         return (self.slopes[0] ** 2 + self.slopes[1] ** 2) / 2
 
     @property
     def A4(self) -> float:
-        """``(a+^4 + a-^4) / 2`` (eq. 5.115)."""
+        """``(a+^4 + a-^4) / 2`` of a scale-invariant activation (eq. 5.115)."""
         assert self.slopes is not None
         return (self.slopes[0] ** 4 + self.slopes[1] ** 4) / 2
 
     @property
     def a1(self) -> float:
-        """Of ``<s^2>_K / s1^2 = K + a1 K^2 + a2 K^3 + ...`` (eqs. 5.86 to 5.94)."""
+        """Second coefficient of ``<s^2>_K / s1^2 = K + a1 K^2 + a2 K^3 + ...`` of a smooth activation with s(0) = 0
+        (eqs. 5.86 to 5.94)."""
         assert self.taylor is not None
         s1, s2, s3, _, _ = self.taylor
         return s3 / s1 + 0.75 * (s2 / s1) ** 2
 
     @property
     def a2(self) -> float:
-        """See :attr:`a1`."""
+        """Third coefficient, see :attr:`a1`."""
         assert self.taylor is not None
         s1, s2, s3, s4, s5 = self.taylor
         return s5 / (4 * s1) + 0.625 * (s4 / s1) * (s2 / s1) + 5 / 12 * (s3 / s1) ** 2
 
 
-def _scale_invariant(name: str, up: float, down: float) -> Activation:
+def _scale_invariant(name: str, down: float) -> Activation:
+    """``z`` for z > 0 and ``down z`` for z < 0."""
     return Activation(
         name,
-        lambda z: torch.where(z > 0, up * z, down * z),
-        lambda z: torch.where(z > 0, torch.full_like(z, up), torch.full_like(z, down)),
-        slopes=(up, down),
+        lambda z: torch.nn.functional.leaky_relu(z, down),
+        lambda z: torch.where(z > 0, torch.ones_like(z), torch.full_like(z, down)),
+        slopes=(1.0, down),
     )
 
 
-def _phi(z: torch.Tensor) -> torch.Tensor:
+def _phi(z: Tensor) -> Tensor:
     return torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
 
 
-def _cdf(z: torch.Tensor) -> torch.Tensor:
+def _cdf(z: Tensor) -> Tensor:
     return torch.special.ndtr(z)
 
 
+#: by name
 ACTIVATIONS = {
     each.name: each
     for each in (
-        _scale_invariant("linear", 1.0, 1.0),
-        _scale_invariant("relu", 1.0, 0.0),
-        _scale_invariant("leaky", 1.0, 0.5),
-        _scale_invariant("abs", 1.0, -1.0),
+        _scale_invariant("linear", 1.0),
+        _scale_invariant("relu", 0.0),
+        _scale_invariant("leaky", 0.5),
+        _scale_invariant("abs", -1.0),
         Activation("tanh", torch.tanh, lambda z: 1 - torch.tanh(z) ** 2, taylor=(1.0, 0.0, -2.0, 0.0, 16.0)),
         Activation("sin", torch.sin, torch.cos, taylor=(1.0, 0.0, -1.0, 0.0, 1.0)),
         Activation("gelu", lambda z: z * _cdf(z), lambda z: _cdf(z) + z * _phi(z)),
@@ -93,25 +101,26 @@ ACTIVATIONS = {
     )
 }
 
-_REACH, _POINTS = 12.0, 8001
+_REACH, _POINTS = 12.0, 2001
 
 
 @lru_cache(maxsize=1)
-def _grid() -> tuple[torch.Tensor, torch.Tensor]:
+def _grid() -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
     x = torch.linspace(-_REACH, _REACH, _POINTS, dtype=torch.float64)
     weights = _phi(x) * (x[1] - x[0])
     return x, weights / weights.sum()
 
 
 def average(f: Function, K: float) -> float:
-    """``<f(z)>`` over z ~ N(0, K) by the trapezoid rule; to rounding for smooth f, to 1e-6 for f with a kink at 0."""
+    """``<f(z)>`` over z ~ N(0, K) by the trapezoid rule; to rounding for smooth f, to 1e-5 for f with a kink at 0."""
     x, weights = _grid()
     return float((weights * f(math.sqrt(K) * x)).sum())
 
 
 @dataclass(frozen=True)
 class Averages:
-    """``<s^2>``, ``<s^4>``, ``<s'^2>``, ``<s'^4>``, ``<s^2 s'^2>``, ``<s^2 (z^2 - K)>`` and ``<s'^2 (z^2 - K)>``."""
+    """Averages over z ~ N(0, K), in order ``<s^2>``, ``<s^4>``, ``<s'^2>``, ``<s'^4>``, ``<s^2 s'^2>``,
+    ``<s^2 (z^2 - K)>`` and ``<s'^2 (z^2 - K)>`` (section 5.1)."""
 
     s2: float
     s4: float
@@ -122,8 +131,12 @@ class Averages:
     d2z: float
 
 
+@lru_cache(maxsize=50_000)
 def averages(activation: Activation, K: float) -> Averages:
-    """All averages at one K; closed forms for scale-invariant activations (eqs. 5.63, 5.115)."""
+    """All averages at one K; closed forms for scale-invariant activations (eqs. 5.63, 5.115).
+
+    Kept, because the recursions of kernels, vertices and the NTK pass the same K.
+    """
     if activation.slopes is not None:
         A2, A4 = activation.A2, activation.A4
         return Averages(A2 * K, 3 * A4 * K * K, A2, A4, A4 * K, 2 * A2 * K * K, 0.0)
@@ -131,30 +144,23 @@ def averages(activation: Activation, K: float) -> Averages:
     z = math.sqrt(K) * x
     s2, d2 = activation.value(z) ** 2, activation.slope(z) ** 2
     away = z * z - K
-
-    def mean(values: torch.Tensor) -> float:
-        return float((weights * values).sum())
-
-    return Averages(mean(s2), mean(s2 * s2), mean(d2), mean(d2 * d2), mean(s2 * d2), mean(s2 * away), mean(d2 * away))
+    return Averages(*(torch.stack([s2, s2 * s2, d2, d2 * d2, s2 * d2, s2 * away, d2 * away]) @ weights).tolist())
 
 
 def correlated_average(activation: Activation, K: float, c: float) -> float:
-    """``<s(u) s(v)>`` for u and v of variance K and correlation c; closed form for ReLU and its kin, else a
-    Gauss-Hermite product rule."""
+    """``<s(u) s(v)>`` for u and v of variance K and correlation c (section 5.2); closed form for ReLU and its kin, else
+    a Gauss-Hermite product rule."""
     if activation.slopes is not None:
         up, down = activation.slopes
         # s = (up + down)/2 z + (up - down)/2 |z|; <|u||v|> = (2 K / pi)(sqrt(1 - c^2) + c asin c)
         even = 2 / math.pi * (math.sqrt(max(0.0, 1 - c * c)) + c * math.asin(c))
         return K * (((up + down) / 2) ** 2 * c + ((up - down) / 2) ** 2 * even)
     nodes, weights = _hermite()
-    u = math.sqrt(K) * nodes[:, None]
     v = math.sqrt(K) * (c * nodes[:, None] + math.sqrt(max(0.0, 1 - c * c)) * nodes[None])
-    return float((weights[:, None] * weights[None] * activation.value(u) * activation.value(v)).sum())
+    return float((weights * activation.value(math.sqrt(K) * nodes)) @ (activation.value(v) @ weights))
 
 
 @lru_cache(maxsize=1)
-def _hermite() -> tuple[torch.Tensor, torch.Tensor]:
-    import numpy as np
-
+def _hermite() -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(100)
     return torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())

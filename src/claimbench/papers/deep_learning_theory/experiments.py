@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
+
+    from claimbench.papers.deep_learning_theory.activations import Activation
     from claimbench.run import Run
 
 Artifact = dict[str, Any]
-Array = np.ndarray[Any, Any]
+Array = np.ndarray
 
 
 def printed(run: Run, method: str, metric: str) -> float | None:
@@ -21,13 +26,11 @@ def printed(run: Run, method: str, metric: str) -> float | None:
 
 def holm_p(z: Array) -> float:
     """Smallest p-value of two-sided z tests after Holm's correction."""
-    from scipy.stats import norm
-
-    p = 2 * norm.sf(np.abs(np.asarray(z, float)))
-    return float(min(1.0, p.min() * p.size))
+    p = [math.erfc(abs(each) / math.sqrt(2)) for each in np.ravel(z).tolist()]
+    return min(1.0, min(p) * len(p))
 
 
-def _activation(run: Run) -> Any:
+def _activation(run: Run) -> Activation:
     from claimbench.papers.deep_learning_theory.activations import ACTIVATIONS
 
     return ACTIVATIONS[run.method]
@@ -47,7 +50,6 @@ def fit_criticality(run: Run, data: None) -> Artifact:
 
     activation = _activation(run)
     found = recursions.critical(activation)
-    assert found is not None
     artifact: Artifact = {name: getattr(found, name) for name in ("C_b", "C_W", "K_star", "a1", "b1")}
     if run.h.sabotage == "off-critical":
         artifact["C_W"] *= 1.1
@@ -87,10 +89,11 @@ def fit_no_criticality(run: Run, data: None) -> Artifact:
 
     activation = _activation(run)
     ratios = [recursions.ratio(activation, K) for K in np.geomspace(1e-2, 1e2, 60)]
-    return {"ratios": np.array(ratios), "critical": int(recursions.critical(activation) is not None)}
+    return {"ratios": np.array(ratios), "critical": int(recursions.find_critical(activation) is not None)}
 
 
 def score_no_criticality(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Whether a critical initialisation was found, and how near the ratio came to 1."""
     return {
         "test/critical": float(artifact["critical"]),
         "test/nearest_ratio": float(np.abs(artifact["ratios"] - 1).min()),
@@ -103,7 +106,6 @@ def fit_decay(run: Run, data: None) -> Artifact:
 
     activation = _activation(run)
     found = recursions.critical(activation)
-    assert found is not None
     layers = run.h.layers
     C_W = weight_variance(run, found.C_W)
     K, V = recursions.vertices(activation, C_W, found.C_b, 1.0, layers)
@@ -132,7 +134,7 @@ def score_decay(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
         "test/slope_error": abs(slope / recursions.vertex_slope(activation) - 1),
     }
     if activation.taylor is not None:
-        a1, p = activation.a1, recursions.critical(activation).b1 / activation.a1  # type: ignore[union-attr]
+        a1, p = activation.a1, recursions.critical(activation).b1 / activation.a1
         by_bias, by_weights = artifact["tangents"]
         metrics["test/tangent_error"] = max(
             abs(float(by_bias) / len(K) * (1 + p) - 1), abs(float(by_weights) * -a1 * p / activation.taylor[0] ** 2 - 1)
@@ -144,7 +146,7 @@ def score_decay(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
         gap = artifact["near"] - K
         metrics["test/parallel_exponent"] = _exponent(l, gap)
         metrics["test/correlation_drift"] = abs(float(c[-1] - c[len(c) // 2]))
-    else:
+    elif activation.slopes is not None:
         m = len(c)
         up, down = activation.slopes
         if up != down and up != -down:
@@ -166,17 +168,16 @@ def _exponent(l: Array, gap: Array) -> float:
 
 def fit_four_point(run: Run, data: None) -> Artifact:
     """Means of the conditional variances and their powers over many networks, by width and layer, with errors."""
-    import torch
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation = _activation(run)
-    C_W = weight_variance(run, recursions.critical(activation).C_W)  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = weight_variance(run, recursions.critical(activation).C_W)
+    generator = run.torch_generator("networks")
     artifact: Artifact = {}
     for width in run.h.widths:
         run.alive()
-        _, kernel = sampling.gram(activation, width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator)
+        (kernel,) = sampling.gram(activation, width, run.h.layers, run.h.nets, [C_W], 0.0, 1.0, generator)
         scale = kernel.mean(0)
         powers = {f"m{k}": (kernel / scale) ** k for k in (1, 2, 3)}
         for name, statistic in (
@@ -199,7 +200,7 @@ def score_four_point(run: Run, artifact: Artifact, data: None) -> dict[str, floa
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation, layers = _activation(run), run.h.layers
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     K, V = recursions.vertices(activation, C_W, 0.0, 1.0, layers)
     nu = recursions.vertex_slope(activation)
     widths = list(run.h.widths)
@@ -244,15 +245,14 @@ def score_four_point(run: Run, artifact: Artifact, data: None) -> dict[str, floa
 
 def fit_dense_path(run: Run, data: None) -> Artifact:
     """The same statistic from networks with all their weights and from Gram sampling."""
-    import torch
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation = _activation(run)
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = recursions.critical(activation).C_W
+    generator = run.torch_generator("networks")
     squares, pairs = sampling.dense(activation, run.h.width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator)
-    _, kernel = sampling.gram(activation, run.h.width, run.h.layers, 10 * run.h.nets, C_W, 0.0, 1.0, generator)
+    (kernel,) = sampling.gram(activation, run.h.width, run.h.layers, 10 * run.h.nets, [C_W], 0.0, 1.0, generator)
     found = sampling.batch_errors({"m1": squares, "m2": pairs}, lambda d: d["m2"] / d["m1"] ** 2 - 1)
     fast = sampling.batch_errors({"m1": kernel, "m2": kernel**2}, lambda d: d["m2"] / d["m1"] ** 2 - 1)
     return {
@@ -270,18 +270,16 @@ def score_dense_path(run: Run, artifact: Artifact, data: None) -> dict[str, floa
 
 def fit_tuning(run: Run, data: None) -> Artifact:
     """Mean squares at C_W = 1 and at the finite-width choice 1 + 2/(3n), with the same random numbers (eq. 5.142)."""
-    import torch
-
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation, width = _activation(run), run.h.width
-    critical = recursions.critical(activation)
-    assert critical is not None
-    K = recursions.kernels(activation, critical.C_W, 0.0, 1.0, run.h.layers)
+    C_W = recursions.critical(activation).C_W
+    K = recursions.kernels(activation, C_W, 0.0, 1.0, run.h.layers)
+    variances = [C_W, C_W * (1 + 2 / (3 * width))]
+    generator = run.torch_generator("networks")
+    found = sampling.gram(activation, width, run.h.layers, run.h.nets, variances, 0.0, 1.0, generator)
     artifact: Artifact = {}
-    for name, C_W in (("plain", critical.C_W), ("tuned", critical.C_W * (1 + 2 / (3 * width)))):
-        generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
-        _, kernel = sampling.gram(activation, width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator)
+    for name, kernel in zip(("plain", "tuned"), found, strict=True):
         mean, error = kernel.mean(0).cpu().numpy(), (kernel.std(0) / math.sqrt(run.h.nets)).cpu().numpy()
         mean, error = mean[1:], error[1:]  # the first layer is not random
         artifact[name] = np.stack([width * (mean - K[1:]), width * error])
@@ -299,7 +297,7 @@ def score_tuning(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     late = l >= min(16, run.h.layers)
     plain, (tuned, error) = artifact["plain"][0], artifact["tuned"]
     printed_limit = (2 / 3) * ((3 * a2 - a1**2) / (-a1) ** 3) / l
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     recursion = recursions.kernel_corrections(activation, C_W, 1.0, run.h.layers, 2 / 3)[1:]
 
     def excess(theory: Array) -> float:
@@ -317,26 +315,25 @@ def score_tuning(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
 
 def fit_tangent(run: Run, data: None) -> Artifact:
     """Fluctuation tensors times the width, by width and layer, with errors."""
-    import torch
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation = _activation(run)
-    C_W = weight_variance(run, recursions.critical(activation).C_W)  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = weight_variance(run, recursions.critical(activation).C_W)
+    generator = run.torch_generator("networks")
     artifact: Artifact = {}
-    statistics = {
-        "Theta": lambda d, n: d["Theta"],
-        "A": lambda d, n: n * (d["HH"] - d["Theta"] ** 2),
-        "B": lambda d, n: n * d["H2"],
-        "D": lambda d, n: n * (d["zH"] - d["z2"] * d["Theta"]),
-        "F": lambda d, n: n * d["zzH"],
+    statistics: dict[str, Callable[[int, dict[str, torch.Tensor]], torch.Tensor]] = {
+        "Theta": lambda n, d: d["Theta"],
+        "A": lambda n, d: n * (d["HH"] - d["Theta"] ** 2),
+        "B": lambda n, d: n * d["H2"],
+        "D": lambda n, d: n * (d["zH"] - d["z2"] * d["Theta"]),
+        "F": lambda n, d: n * d["zzH"],
     }
     for width, nets in zip(run.h.widths, run.h.nets, strict=True):
         run.alive()
         found = sampling.tangent(activation, width, run.h.layers, nets, C_W, 1.0, 1.0 / C_W, generator)
         for name, statistic in statistics.items():
-            value, error = sampling.batch_errors(found, lambda d, s=statistic, n=width: s(d, n))  # type: ignore[misc]
+            value, error = sampling.batch_errors(found, partial(statistic, width))
             artifact[f"{name}_{width}"] = np.stack([value.cpu().numpy(), error.cpu().numpy()])
     return artifact
 
@@ -349,7 +346,7 @@ def score_tangent(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation, widths = _activation(run), list(run.h.widths)
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     theory = recursions.tangents(activation, C_W, 1.0, 1.0 / C_W, run.h.layers)
     metrics: dict[str, float] = {}
     every = []
@@ -375,8 +372,8 @@ def fit_tangent_mean(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory.gradient_descent import Networks
 
     activation = _activation(run)
-    C_W = weight_variance(run, recursions.critical(activation).C_W)  # type: ignore[union-attr]
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    C_W = weight_variance(run, recursions.critical(activation).C_W)
+    generator = run.torch_generator("networks")
     x = torch.full((1, 16), math.sqrt(0.5), device=run.device)
     values = []
     for depth in run.h.depths:
@@ -402,19 +399,17 @@ def score_tangent_mean(run: Run, artifact: Artifact, data: None) -> dict[str, fl
 
 
 def fit_residual(run: Run, data: None) -> Artifact:
-    import torch
+    """Connected four-point correlations of residual networks by width and layer, with errors."""
 
     from claimbench.papers.deep_learning_theory import recursions, sampling
 
     activation, gamma = _activation(run), float(run.setting["gamma"])
     C_W = recursions.residual_weight(activation, gamma)
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    generator = run.torch_generator("networks")
     artifact: Artifact = {}
     for width in run.h.widths:
         run.alive()
-        squares, pairs = sampling.gram(
-            activation, width, run.h.layers, run.h.nets, C_W, 0.0, 1.0, generator, gamma=gamma
-        )
+        squares, pairs = sampling.residual(activation, width, run.h.layers, run.h.nets, C_W, 1.0, gamma, generator)
         value, error = sampling.batch_errors(
             {"m1": squares, "m2": pairs}, lambda d: d["m2"] / d["m1"] ** 2 - 1, run.h.batches
         )
@@ -452,6 +447,7 @@ def score_residual(run: Run, artifact: Artifact, data: None) -> dict[str, float]
 
 
 def fit_information(run: Run, data: None) -> Artifact:
+    """Coefficients of the expansions of mutual information and entropy, by quadrature."""
     from claimbench.papers.deep_learning_theory import information
 
     return {
@@ -485,11 +481,11 @@ def score_information(run: Run, artifact: Artifact, data: None) -> dict[str, flo
 # ---- training (chapters 9 to 11) -------------------------------------------------------------------------------------
 
 
-def _task(run: Run) -> tuple[Any, Any]:
-    """Random inputs with |x|^2 / n_0 = 1/2 and random targets."""
+def _task(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random inputs (samples, inputs) with |x|^2 / n_0 = 1/2 and random targets (samples,)."""
     import torch
 
-    generator = run.torch_generator("task")
+    generator = run.torch_generator("task", device="cpu")
     x = torch.randn(run.h.samples, run.h.inputs, generator=generator)
     x *= math.sqrt(0.5 * run.h.inputs) / x.norm(dim=1, keepdim=True)
     return x.to(run.device), torch.randn(run.h.samples, generator=generator).to(run.device)
@@ -501,7 +497,7 @@ def fit_learning_rate(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory.gradient_descent import largest_rate
 
     activation = _activation(run)
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     x, y = _task(run)
     seed = run.torch_generator("networks").initial_seed()
     found = []
@@ -526,9 +522,9 @@ def fit_kernel_change(run: Run, data: None) -> Artifact:
     from claimbench.papers.deep_learning_theory.gradient_descent import Networks
 
     activation, width = _activation(run), int(run.setting["n"])
-    C_W = recursions.critical(activation).C_W  # type: ignore[union-attr]
+    C_W = recursions.critical(activation).C_W
     x, y = _task(run)
-    generator = torch.Generator(run.device).manual_seed(run.torch_generator("networks").initial_seed())
+    generator = run.torch_generator("networks")
     nets = Networks(activation, run.h.networks, run.h.inputs, width, run.h.depth, C_W, generator)
     # the output starts at zero, as the theory's expansion around it: targets are relative to it
     start, _, _ = nets.passes(x)

@@ -7,33 +7,34 @@ variance e = V / (n K^2); Q is log-normal when depth and width are large.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-Array = np.ndarray[Any, Any]
+Nodes = Float[np.ndarray, " nodes"]
+Points = Float[np.ndarray, " points"]
 _POINTS = 3000
 
 
-def _variances(e: float) -> tuple[Array, Array]:
+def _variances(e: float) -> tuple[Nodes, Nodes]:
     """Nodes log Q and weights of a log-normal Q of mean 1 and variance e."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     sigma = math.sqrt(math.log1p(e))
     return sigma * nodes - sigma**2 / 2, weights / weights.sum()
 
 
-def _log_chi2(u: Array, log_q: Array, m: int) -> Array:
-    """Density of log(Q chi^2_m) at u, (points, nodes)."""
+def _log_chi2(u: Points, log_q: Nodes, m: int) -> Float[np.ndarray, "points nodes"]:
+    """Density of log(Q chi^2_m) at u for each Q."""
     x = u[:, None] - log_q[None]
     return np.exp(m / 2 * x - np.exp(x) / 2 - m / 2 * math.log(2) - math.lgamma(m / 2))
 
 
-def _range(m: int) -> Array:
+def _range(m: int) -> Points:
     return np.linspace(-72.0 / m - 3.0, math.log(m + 12 * math.sqrt(2 * m) + 60) + 2.0, _POINTS)
 
 
 def mutual_information(m1: int, m2: int, e: float) -> float:
-    """Between m1 and m2 other neurons of a layer, in nats."""
+    """Mutual information of m1 and m2 other neurons of a layer, in nats, at relative variance e (section A.2)."""
     log_q, weights = _variances(e)
     u1, u2 = _range(m1), _range(m2)
     p1, p2 = _log_chi2(u1, log_q, m1), _log_chi2(u2, log_q, m2)
@@ -45,7 +46,8 @@ def mutual_information(m1: int, m2: int, e: float) -> float:
 
 
 def entropy(m: int, e: float) -> float:
-    """Of m neurons of unit mean variance, in nats, less that of independent Gaussians ``(m / 2) log(2 pi e)``."""
+    """Entropy of m neurons of unit mean variance, in nats, less that of independent Gaussians ``(m / 2) log(2 pi e)``
+    (section A.2); ``e`` is the relative variance."""
     log_q, weights = _variances(e)
     u = _range(m)
     p_u = _log_chi2(u, log_q, m)
@@ -67,8 +69,8 @@ def cubic_coefficient(m1: int, m2: int) -> float:
 
 
 def entropy_coefficients(m: int) -> tuple[float, float]:
-    """Second and third order of the entropy in e; the book has -(m^2 + 2 m)/16 and (m^3 + 10 m^2 + 16 m)/48 (eq.
-    A.66)."""
+    """Second and third order of the entropy in e; the book has -(m^2 + 2 m) / 16 and (m^3 + 10 m^2 + 16 m) / 48
+    (eq. A.66)."""
     es = np.array([0.005, 0.01, 0.02, 0.03, 0.04])
     found = [entropy(m, e) / e**2 for e in es]
     fit = np.polyfit(es, found, 4)
@@ -76,5 +78,6 @@ def entropy_coefficients(m: int) -> tuple[float, float]:
 
 
 def best_ratio(outputs: int, nu: float) -> float:
-    """Depth over width of the largest information between two halves: ``4 / ((20 + 3 n_L) nu)`` (eq. A.73)."""
+    """Depth over width of the largest information between two halves of ``outputs`` neurons, ``4 / ((20 + 3 n_L) nu)``
+    for a slope ``nu`` of the vertex (eq. A.73)."""
     return 4 / ((20 + 3 * outputs) * nu)

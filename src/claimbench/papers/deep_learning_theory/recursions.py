@@ -1,5 +1,5 @@
-"""The theory: recursions of kernels, four-point vertices and the NTK from layer to layer, and where they are
-critical."""
+"""The theory: recursions of kernels, four-point vertices and the NTK from layer to layer (chapters 4, 5, 8 and 9), and
+where they are critical, and the same for residual networks (appendix B)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from claimbench.papers.deep_learning_theory.activations import Activation, average, averages, correlated_average
+
+#: one number for each layer, from the first
+Layers = Float[np.ndarray, " layers"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,26 @@ def ratio(activation: Activation, K: float) -> float:
     return parallel(activation, K, 1.0) / perpendicular(activation, K, 1.0)
 
 
-def critical(activation: Activation, low: float = 1e-2, high: float = 1e2) -> Criticality | None:
-    """The critical initialisation, or None where there is none (section 5.3.1, eqs. 5.71 to 5.73)."""
+def critical(activation: Activation) -> Criticality:
+    """The critical initialisation (section 5.3.1, eqs. 5.71 to 5.73).
+
+    Raises:
+        ValueError: the activation has none; :func:`find_critical` says so by None.
+    """
+    found = find_critical(activation)
+    if found is None:
+        raise ValueError(f"{activation.name} has no critical initialisation")
+    return found
+
+
+def find_critical(activation: Activation, low: float = 1e-2, high: float = 1e2) -> Criticality | None:
+    """The critical initialisation, or None where there is none (section 5.3.1, eqs. 5.71 to 5.73).
+
+    Args:
+        activation: ``s``; closed forms where it is scale-invariant or vanishes at 0.
+        low: smallest fixed point that is looked for, else.
+        high: largest one.
+    """
     if activation.slopes is not None:
         return Criticality(0.0, 1 / activation.A2, 1.0, 0.0, 0.0)
     if activation.taylor is not None:
@@ -66,7 +88,7 @@ def _second_moment_change(activation: Activation, K: float) -> float:
 
 
 def fixed_points(activation: Activation, C_W: float, C_b: float, low: float, high: float) -> list[float]:
-    """Every K in (low, high) where ``C_b + C_W <s^2>_K - K`` changes its sign."""
+    """Every K in (low, high) where ``C_b + C_W <s^2>_K - K`` changes its sign (eq. 5.41)."""
     from scipy.optimize import brentq
 
     def excess(K: float) -> float:
@@ -81,7 +103,7 @@ def fixed_points(activation: Activation, C_W: float, C_b: float, low: float, hig
     ]
 
 
-def kernels(activation: Activation, C_W: float, C_b: float, K1: float, layers: int) -> np.ndarray:
+def kernels(activation: Activation, C_W: float, C_b: float, K1: float, layers: int) -> Layers:
     """``K_1 .. K_layers`` at infinite width: ``K' = C_b + C_W <s^2>_K`` (eq. 4.117)."""
     found = [K1]
     for _ in range(layers - 1):
@@ -89,7 +111,7 @@ def kernels(activation: Activation, C_W: float, C_b: float, K1: float, layers: i
     return np.array(found)
 
 
-def vertices(activation: Activation, C_W: float, C_b: float, K1: float, layers: int) -> tuple[np.ndarray, np.ndarray]:
+def vertices(activation: Activation, C_W: float, C_b: float, K1: float, layers: int) -> tuple[Layers, Layers]:
     """``K_l`` and ``V_l``: ``V' = chi_par^2 V + C_W^2 (<s^4> - <s^2>^2)``, V_1 = 0 (eqs. 5.108, 5.109)."""
     K, V = [K1], [0.0]
     for _ in range(layers - 1):
@@ -100,7 +122,7 @@ def vertices(activation: Activation, C_W: float, C_b: float, K1: float, layers: 
     return np.array(K), np.array(V)
 
 
-def kernel_corrections(activation: Activation, C_W: float, K1: float, layers: int, shift: float = 0.0) -> np.ndarray:
+def kernel_corrections(activation: Activation, C_W: float, K1: float, layers: int, shift: float = 0.0) -> Layers:
     """``n (E[z^2] - K_l)`` at leading order in 1/n, for C_b = 0 and weights of variance ``C_W (1 + shift / n)``:
     ``G' = chi_par G + C_W <s^2>'' V / 2 + shift C_W <s^2>`` with derivatives by K (eq. 5.110)."""
     found = [0.0]
@@ -113,8 +135,8 @@ def kernel_corrections(activation: Activation, C_W: float, K1: float, layers: in
 
 def correlations(
     activation: Activation, C_W: float, C_b: float, K1: float, c1: float, layers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Kernels and correlations ``c_1 .. c_layers`` of two inputs of one norm (section 5.2)."""
+) -> tuple[Layers, Layers]:
+    """Kernels ``K_1 .. K_layers`` and correlations ``c_1 .. c_layers`` of two inputs of one norm (section 5.2)."""
     K, c = [K1], [c1]
     for _ in range(layers - 1):
         following = C_b + C_W * averages(activation, K[-1]).s2
@@ -180,7 +202,7 @@ def residual_weight(activation: Activation, gamma: float) -> float:
     return (1 - gamma**2) / scale
 
 
-def residual_vertices(activation: Activation, gamma: float, K1: float, layers: int) -> tuple[np.ndarray, np.ndarray]:
+def residual_vertices(activation: Activation, gamma: float, K1: float, layers: int) -> tuple[Layers, Layers]:
     """``K_l`` and ``V_l`` by the printed recursion (appendix B): ``V' = (gamma^2 + C_W g')^2 V + 4 gamma^2 K^2 C_W g' +
     C_W^2 (<s^4> - <s^2>^2)`` with ``g' = d<s^2>/dK``."""
     C_W = residual_weight(activation, gamma)
@@ -197,14 +219,14 @@ def residual_vertices(activation: Activation, gamma: float, K1: float, layers: i
     return np.array(K), np.array(V)
 
 
-def residual_extended(activation: Activation, gamma: float, layers: int, orders: int = 40) -> np.ndarray:
+def residual_extended(activation: Activation, gamma: float, layers: int, orders: int = 40) -> Layers:
     """``V_l / K^2`` of a scale-invariant residual network with the connected three-point functions that the printed
     recursion leaves out (derived here).
 
     Neurons keep their identity through the skip. With normalised Hermite polynomials h_q, ``r_q = <s^2 h_q> / <s^2>``
     and ``c_q = n Cov(h_q(z_j), h_2(z_k))``; V / K^2 = 2 c_2. For even s^2 it reduces to the printed recursion.
     """
-    r = np.array([_hermite_share(activation, q) for q in range(orders)])
+    r = _hermite_shares(activation, orders)
     r[0] = 0.0
     a = (1 - gamma**2) / math.sqrt(2)
     q = np.arange(orders)
@@ -221,18 +243,17 @@ def residual_extended(activation: Activation, gamma: float, layers: int, orders:
     return np.array(found)
 
 
-def _hermite_share(activation: Activation, q: int) -> float:
-    """``<s^2 h_q> / <s^2>`` at unit variance, h_q the normalised probabilists' Hermite polynomial; by halves, so that
+def _hermite_shares(activation: Activation, orders: int) -> Float[np.ndarray, " orders"]:
+    """``<s^2 h_q> / <s^2>`` at unit variance, h_q the normalised probabilists' Hermite polynomials; by halves, so that
     the kink at 0 costs nothing."""
     nodes, weights = np.polynomial.legendre.leggauss(400)
     x = 6.5 * (nodes + 1)  # 0 .. 13
     density = 6.5 * weights * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
     up, down = activation.slopes or (1.0, 1.0)
-    coefficients = np.zeros(q + 1)
-    coefficients[q] = 1.0
-    hermite = np.polynomial.hermite_e.hermeval(x, coefficients) / math.sqrt(math.factorial(q))
-    sign = -1.0 if q % 2 else 1.0
-    return float((density * x * x * hermite).sum() * (up**2 + sign * down**2) / activation.A2)
+    q = np.arange(orders)
+    norms = np.array([math.sqrt(math.factorial(k)) for k in q])
+    halves = (density * x * x) @ np.polynomial.hermite_e.hermevander(x, orders - 1) / norms
+    return halves * (up**2 + (-1.0) ** q * down**2) / activation.A2
 
 
 def residual_slope(activation: Activation, gamma: float) -> float:

@@ -22,29 +22,36 @@ from claimbench.papers.exact_permutations import kernels
 Hidden = Float[Tensor, "models width k"]
 Readout = Float[Tensor, "models k width"]
 Targets = Float[Tensor, "k k"]
+Inputs = Float[Tensor, "inputs k"]
+Outputs = Float[Tensor, "models k inputs"]
+#: w (models, width, k), b (models, width, 1), v (models, k, width), a (models, k, 1)
+Official = tuple[Tensor, ...]
 
 #: numbers of a layer's weights that a CPU trains at once
 CACHED = 100_000
 
 
-def initial(models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Standard normal W (models, width, k) and V (models, k, width), drawn on the CPU whatever the device."""
+def initial(models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu") -> tuple[Hidden, Readout]:
+    """Standard normal W and V, drawn on the CPU whatever the device."""
     w = torch.randn(models, width, k, generator=generator)
     v = torch.randn(models, k, width, generator=generator)
     return w.to(device), v.to(device)
 
 
-def train_readout(w: Tensor, v: Tensor, targets: Tensor) -> Tensor:
+def train_readout(w: Hidden, v: Readout, targets: Targets) -> Readout:
     """Gradient flow of the second layer to its end: ``V + (Y - F) (R^T R)^{-1} R^T`` in the scaling of the network.
 
     Args:
-        w: (models, width, k). v: (models, k, width).
-        targets: (k, k), column i the image of basis vector i.
+        w: first layers.
+        v: second layers.
+        targets: column i is the image of basis vector i.
 
     Returns:
-        The trained second layer.
+        The trained second layers.
     """
     width, k = w.shape[1:]
+    if w.device.type == "cpu" and len(w) > (few := max(1, CACHED // (width * k))):
+        return torch.cat([train_readout(*part, targets) for part in zip(w.split(few), v.split(few), strict=True)])
     features = torch.relu(w) / math.sqrt(width * k)
     gram = features.mT @ features
     residual = targets - v @ features
@@ -93,39 +100,34 @@ def train_ntk(
     return w, v, done, residual_max
 
 
-def outputs(w: Tensor, v: Tensor, inputs: Tensor) -> Tensor:
-    """Network outputs, NTK parametrisation: (models, k, inputs).
-
-    Args:
-        inputs: (inputs, k).
-    """
+def outputs(w: Hidden, v: Readout, inputs: Inputs) -> Outputs:
+    """Network outputs, NTK parametrisation."""
     width, k = w.shape[1:]
-    return v @ torch.relu(w @ inputs.T) / math.sqrt(width * k)
+    if w.device.type == "cpu" and len(w) > (few := max(1, CACHED // (width * len(inputs)))):
+        return torch.cat([outputs(*part, inputs) for part in zip(w.split(few), v.split(few), strict=True)])
+    return v @ torch.relu_(w @ inputs.T) / math.sqrt(width * k)
 
 
-def official_initial(
-    models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu"
-) -> tuple[Tensor, ...]:
-    """The released initialisation: weights N(0, 1 / fan_in), biases zero.
-
-    Returns:
-        w (models, width, k), b (models, width, 1), v (models, k, width), a (models, k, 1).
-    """
+def official_initial(models: int, width: int, k: int, generator: torch.Generator, device: str = "cpu") -> Official:
+    """The released initialisation: weights N(0, 1 / fan_in), biases zero; drawn on the CPU whatever the device."""
     w = torch.randn(models, width, k, generator=generator) / math.sqrt(k)
     v = torch.randn(models, k, width, generator=generator) / math.sqrt(width)
     return tuple(part.to(device) for part in (w, torch.zeros(models, width, 1), v, torch.zeros(models, k, 1)))
 
 
-def train_official(
-    parameters: tuple[Tensor, ...], targets: Tensor, steps: int, learning_rate: float
-) -> tuple[Tensor, ...]:
+def train_official(parameters: Official, targets: Targets, steps: int, learning_rate: float) -> Official:
     """The released recipe (model.py, experiment.py): ``Linear -> ReLU -> Linear`` with biases, full-batch SGD.
 
     The loss is the squared error averaged over batch and outputs; the batch of 256 exceeds k, so it is full.
 
     Args:
         parameters: as :func:`official_initial` gives them.
-        targets: (k, k), column i the image of basis vector i.
+        targets: column i is the image of basis vector i.
+        steps: of gradient descent.
+        learning_rate: of both layers.
+
+    Returns:
+        The trained parameters.
     """
     if parameters[0].device.type == "cpu" and len(parameters[0]) > 1:  # a batch leaves the cache
         trained = [
@@ -149,7 +151,7 @@ def train_official(
     return w, b, v, a
 
 
-def official_outputs(parameters: tuple[Tensor, ...], inputs: Tensor) -> Tensor:
-    """Outputs (models, k, inputs) at inputs (inputs, k)."""
+def official_outputs(parameters: Official, inputs: Inputs) -> Outputs:
+    """Outputs of the released networks."""
     w, b, v, a = parameters
     return v @ torch.relu(w @ inputs.T + b) + a

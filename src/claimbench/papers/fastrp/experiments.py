@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claimbench.errors import UserError
 from claimbench.papers.fastrp import projection
 
 if TYPE_CHECKING:
@@ -19,10 +20,12 @@ Artifact = dict[str, Any]
 
 
 def graph(data: Data) -> sp.csr_matrix:
+    """Adjacency (nodes, nodes) of a graph's dataset."""
     return projection.adjacency(data.arrays["edge_index"], int(data.info["n_nodes"]))
 
 
 def weights(run: Run) -> list[float]:
+    """alpha_1 to alpha_4: the first two powers are left out, the third has weight 1 (Section 4)."""
     return [0.0, 0.0, 1.0, float(run.h.alpha4)]
 
 
@@ -30,42 +33,42 @@ def weights(run: Run) -> list[float]:
 
 
 def score_embedding(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
-    """How many dimensions the embedding uses: participation ratio of the covariance's eigenvalues. (Times stand in the
-    record of every run.)"""
+    """How many dimensions the embedding uses: participation ratio of the covariance's eigenvalues.
+
+    Times stand in the record of every run.
+    """
     values = np.linalg.svd(artifact["U"] - artifact["U"].mean(0), compute_uv=False) ** 2
     return {"test/effective_dimension": float(values.sum() ** 2 / (values**2).sum())}
 
 
 def fit_embedding__fastrp(run: Run, data: Data) -> Artifact:
+    """FastRP (Section 3, Algorithm 1)."""
     A = graph(data)
-    generator = run.rng("projection")
-
-    R = projection.very_sparse(A.shape[0], run.setting["dim"], generator)
+    R = projection.very_sparse(A.shape[0], run.setting["dim"], run.rng("projection"))
     return {"U": projection.fastrp(A, R, weights(run), run.h.beta)}
 
 
 def fit_embedding__randne(run: Run, data: Data) -> Artifact:
-    A = graph(data)
-    generator = run.rng("projection")
-    return {"U": projection.randne(A, run.setting["dim"], run.h.randne_weights, generator)}
+    """RandNE on the transition matrix."""
+    return {"U": projection.randne(graph(data), run.setting["dim"], run.h.randne_weights, run.rng("projection"))}
 
 
 def _walked(run: Run, data: Data, p: float, q: float, hierarchical: bool) -> Artifact:
     from claimbench.papers.fastrp import walks
 
     A = graph(data)
-    generator = run.rng("walks")
-
-    corpus = list(walks.rounds(A, run.h.walks, run.h.length, p, q, generator))
+    corpus = list(walks.rounds(A, run.h.walks, run.h.length, p, q, run.rng("walks")))
     U = walks.skip_gram(corpus, A.shape[0], run.setting["dim"], run.h.window, hierarchical, run.seed + 1, 1)
     return {"U": projection.columns_standardised(U) if run.h.standardise else U}
 
 
 def fit_embedding__deepwalk(run: Run, data: Data) -> Artifact:
+    """Uniform walks and hierarchical softmax."""
     return _walked(run, data, 1.0, 1.0, True)
 
 
 def fit_embedding__node2vec(run: Run, data: Data) -> Artifact:
+    """Walks biased by p and q, and negative samples."""
     return _walked(run, data, run.h.p, run.h.q, False)
 
 
@@ -73,25 +76,47 @@ def fit_embedding__node2vec(run: Run, data: Data) -> Artifact:
 
 
 def fit_classification(run: Run, data: Data) -> Artifact:
-    """The classifiers are trained when they are evaluated; here only the embedding is checked."""
+    """Scores of the test nodes by regressions on an embedding that saw no label."""
     U = run.inputs["embedding"]["U"]
     run.finite(float(np.abs(U).max()), "embedding")
-    return {"nodes": len(U)}
+    return _classified(run, data, U, run.setting["percent"], run.setting["C"])
 
 
 def score_classification(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
-    """Micro and macro F1 on the nodes that the classifiers were not trained on, mean over ``shuffles`` shuffles."""
-    return _f1(run, run.inputs["embedding"]["U"], data, run.setting["percent"] / 100, run.setting["C"])
+    """Micro and macro F1 on the nodes that the classifiers were not trained on, mean over shuffles."""
+    return _f1(artifact, data)
 
 
-def _f1(run: Run, U: Any, data: Data, fraction: float, C: float) -> dict[str, float]:
+def _classified(run: Run, data: Data, U: Any, percent: float, C: float) -> Artifact:
+    """Regressions on the first ``percent`` of the nodes of every shuffle.
+
+    Returns:
+        ``scores`` (shuffles, test nodes, classes) float32, and ``n_train``, the number of nodes that trained.
+    """
     from claimbench.papers.fastrp import classification
 
-    labels = data.arrays["labels"]
-    generator = run.rng("shuffles")
+    arrays = data.arrays
+    place = np.flatnonzero(np.isclose(arrays["shares"], percent / 100))
+    if not place.size:
+        shares = ", ".join(f"{share:g}" for share in arrays["shares"])
+        raise UserError(f"fastrp: percent is {percent}, which is none of the split's shares ({shares})")
+    n_train = int(arrays["n_train"][place[0]])
     if run.h.sabotage == "shuffled-embedding":
         U = run.rng("sabotage").permutation(U)
-    found = [classification.evaluate(U, labels, fraction, C, generator) for _ in range(run.h.shuffles)]
+    scores = [
+        classification.scores(U, nodes[:n_train], labels[:n_train], nodes[n_train:], C)
+        for nodes, labels in zip(arrays["nodes"], arrays["train_labels"], strict=True)
+    ]
+    return {"scores": np.stack(scores), "n_train": n_train}
+
+
+def _f1(artifact: Artifact, data: Data) -> dict[str, float]:
+    from claimbench.papers.fastrp import classification
+
+    found = []
+    for nodes, scores in zip(data.arrays["nodes"], artifact["scores"], strict=True):
+        truth = data.arrays["labels"][nodes[artifact["n_train"] :]]
+        found.append(classification.f1(truth, classification.top_k(scores, truth)))
     micro, macro = np.mean(found, axis=0)
     return {"test/micro_f1": float(micro), "test/macro_f1": float(macro)}
 
@@ -100,13 +125,16 @@ def _f1(run: Run, U: Any, data: Data, fraction: float, C: float) -> dict[str, fl
 
 
 def fit_parameters(run: Run, data: Data) -> Artifact:
+    """FastRP with the setting's dimension, weight and exponent, classified."""
     A, dimension = graph(data), run.setting["dim"]
     R = projection.very_sparse(A.shape[0], dimension, run.rng("projection"))
-    return {"U": projection.fastrp(A, R, [0.0, 0.0, 1.0, run.setting["alpha4"]], run.setting["beta"])}
+    U = projection.fastrp(A, R, [0.0, 0.0, 1.0, run.setting["alpha4"]], run.setting["beta"])
+    return _classified(run, data, U, run.h.percent, run.h.C)
 
 
 def score_parameters(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
-    return _f1(run, artifact["U"], data, run.h.percent / 100, run.h.C)
+    """As for ``classification``."""
+    return _f1(artifact, data)
 
 
 # ---- construction against reduction ----------------------------------------------------------------------------------
@@ -118,37 +146,46 @@ def _reduced(run: Run, data: Data, powers: list[float], how: str) -> Artifact:
     similarity = projection.Similarity(A, powers, run.h.beta)
     generator = run.rng("projection")
     if how == "svd":
-        return {"U": projection.rows_and_columns(similarity.svd(run.h.dim, generator))}
-    draw = projection.very_sparse if how == "sparse" else projection.gaussian
-    return {"U": projection.rows_and_columns(similarity.times(draw(A.shape[0], run.h.dim, generator)))}
+        reduced = similarity.svd(run.h.dim, generator)
+    else:
+        draw = projection.very_sparse if how == "sparse" else projection.gaussian
+        reduced = similarity.times(draw(A.shape[0], run.h.dim, generator))
+    return _classified(run, data, projection.rows_and_columns(reduced), run.h.percent, run.h.C)
 
 
 def fit_reduction__sparse(run: Run, data: Data) -> Artifact:
+    """Very sparse projection of the similarity matrix."""
     return _reduced(run, data, weights(run), "sparse")
 
 
 def fit_reduction__gaussian(run: Run, data: Data) -> Artifact:
+    """Gaussian projection of the same matrix."""
     return _reduced(run, data, weights(run), "gaussian")
 
 
 def fit_reduction__svd(run: Run, data: Data) -> Artifact:
+    """Its truncated singular value decomposition."""
     return _reduced(run, data, weights(run), "svd")
 
 
 def fit_reduction__one_hop(run: Run, data: Data) -> Artifact:
+    """Very sparse projection of the first power alone."""
     return _reduced(run, data, [1.0], "sparse")
 
 
 def score_reduction(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
-    return _f1(run, artifact["U"], data, run.h.percent / 100, run.h.C)
+    """As for ``classification``."""
+    return _f1(artifact, data)
 
 
 # ---- times -----------------------------------------------------------------------------------------------------------
 
 
 def fit_speed(run: Run, data: Data) -> Artifact:
-    """CPU seconds of FastRP and of DeepWalk in turns in one process; DeepWalk's are scaled from ``measured_walks`` to
-    ``walks`` walks a node, its cost being linear in them."""
+    """CPU seconds of FastRP and of DeepWalk in turns in one process.
+
+    DeepWalk's are scaled from ``measured_walks`` to ``walks`` walks a node, its cost being linear in them.
+    """
     import gensim.models  # noqa: F401 - a second that would be scaled with the walks
 
     from claimbench.papers.fastrp import walks
@@ -169,6 +206,7 @@ def fit_speed(run: Run, data: Data) -> Artifact:
 
 
 def score_speed(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Median CPU seconds of both, and their ratio."""
     ours, theirs = float(np.median(artifact["fastrp"])), float(np.median(artifact["deepwalk"]))
     return {"time/fastrp_cpu_s": ours, "time/deepwalk_cpu_s": theirs, "time/ratio": theirs / ours}
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from claimbench.papers.gradient_noise import noise
+from claimbench.run import Run
 from claimbench.training import StackLoop
-
-if TYPE_CHECKING:
-    from claimbench.run import Run
 
 
 def layer_sizes(n_features: int, width: int, depth: int, n_classes: int) -> list[tuple[int, int]]:
@@ -26,7 +26,9 @@ def layer_sizes(n_features: int, width: int, depth: int, n_classes: int) -> list
     return list(itertools.pairwise(sizes))
 
 
-def views(flat: torch.Tensor, sizes: list[tuple[int, int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def views(
+    flat: Float[Tensor, "networks parameters"], sizes: list[tuple[int, int]]
+) -> list[tuple[Float[Tensor, "networks _ _"], Float[Tensor, "networks 1 _"]]]:
     """Weights (networks, fan in, fan out) and biases (networks, 1, fan out) as views of (networks, parameters)."""
     found, first = [], 0
     for fan_in, fan_out in sizes:
@@ -37,8 +39,8 @@ def views(flat: torch.Tensor, sizes: list[tuple[int, int]]) -> list[tuple[torch.
     return found
 
 
-def initial(kind: str, sizes: list[tuple[int, int]], generator: torch.Generator) -> torch.Tensor:
-    """Parameters (parameters,) of one network; biases are zero.
+def initial(kind: str, sizes: list[tuple[int, int]], generator: torch.Generator) -> Float[Tensor, " parameters"]:
+    """Parameters of one network; biases are zero.
 
     Args:
         kind: ``simple`` N(0, 0.1^2) whatever the fan-in; ``he`` N(0, 2 / fan in); ``sussillo`` N(0, g^2 / fan in) with
@@ -68,11 +70,11 @@ class Stack:
     """Networks of one shape.
 
     Args:
-        flat: (networks, parameters).
+        flat: their parameters.
         sizes: of the layers.
     """
 
-    flat: torch.Tensor
+    flat: Float[Tensor, "networks parameters"]
     sizes: list[tuple[int, int]]
 
     def __post_init__(self) -> None:
@@ -80,11 +82,11 @@ class Stack:
         self.gradients = torch.zeros_like(self.flat)
         self._gradient_layers = views(self.gradients, self.sizes)
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """(networks, samples, classes) of ``x`` (networks or 1, samples, features), without dropout."""
+    def logits(self, x: Float[Tensor, "#networks samples features"]) -> Float[Tensor, "networks samples classes"]:
+        """Of all samples, the same for all networks or each network's own, without dropout."""
         return self._forward(x, None, [])
 
-    def _forward(self, x: torch.Tensor, masks: list[torch.Tensor] | None, kept: list[torch.Tensor]) -> torch.Tensor:
+    def _forward(self, x: Tensor, masks: list[Tensor] | None, kept: list[Tensor]) -> Tensor:
         activation = x.expand(len(self.flat), -1, -1)
         for index, (weight, bias) in enumerate(self.layers[:-1]):
             kept.append(activation)
@@ -95,20 +97,25 @@ class Stack:
         weight, bias = self.layers[-1]
         return torch.baddbmm(bias, activation, weight)
 
-    def backward(self, x: torch.Tensor, y: torch.Tensor, masks: list[torch.Tensor] | None = None) -> torch.Tensor:
+    def backward(
+        self,
+        x: Float[Tensor, "networks batch features"],
+        y: Int[Tensor, "networks batch"],
+        masks: list[Float[Tensor, "networks batch width"]] | None = None,
+    ) -> Float[Tensor, " networks"]:
         """Fill :attr:`gradients` with those of the mean cross-entropy.
 
         The derivative of ReLU at 0 is 0, so that networks of zeros have zero gradients but for the output bias.
 
         Args:
-            x: (networks, batch, features).
-            y: (networks, batch) int64.
-            masks: for each hidden layer (networks, batch, width), 0 or 1 / keep probability (dropout).
+            x: a batch for each network.
+            y: its classes.
+            masks: for each hidden layer 0 or 1 / keep probability (dropout).
 
         Returns:
-            Loss of each network (networks,).
+            The losses.
         """
-        kept: list[torch.Tensor] = []
+        kept: list[Tensor] = []
         log_p = torch.log_softmax(self._forward(x, masks, kept), dim=2)
         loss = -log_p.gather(2, y[..., None]).mean((1, 2))
         delta = log_p.exp()
@@ -116,29 +123,60 @@ class Stack:
         delta /= y.shape[1]
         for index in range(len(self.layers) - 1, -1, -1):
             into_weight, into_bias = self._gradient_layers[index]
-            torch.bmm(kept[index].transpose(1, 2), delta, out=into_weight)
+            # by way of a product of its own: bmm has no batched path into a view with gaps
+            into_weight.copy_(torch.bmm(kept[index].transpose(1, 2), delta))
             torch.sum(delta, 1, keepdim=True, out=into_bias)
             if index:
                 delta = torch.bmm(delta, self.layers[index][0].transpose(1, 2))
                 if masks is not None:
                     delta *= masks[index - 1]
-                delta *= kept[index] > 0
+                delta = torch.ops.aten.threshold_backward(delta, kept[index], 0.0)
         return loss
 
-    def clip(self, limits: torch.Tensor) -> None:
-        """Scale the gradient of each network to a norm of at most its limit (networks,)."""
-        norms = self.gradients.norm(dim=1)
-        self.gradients *= (limits / norms.clamp_min(1e-30)).clamp(max=1.0)[:, None]
+    def norms(self) -> Float[Tensor, " networks"]:
+        """Of the gradients."""
+        return self.gradients.norm(dim=1)
+
+    def clip(self, limits: Float[Tensor, " networks"]) -> None:
+        """Scale the gradient of each network to a norm of at most its limit."""
+        self.gradients *= (limits / self.norms().clamp_min(1e-30)).clamp(max=1.0)[:, None]
+
+    def with_copy(self, row: int) -> Stack:
+        """This stack and one more network, with the parameters and the gradient of network ``row``."""
+        found = Stack(torch.cat([self.flat, self.flat[row : row + 1]]), self.sizes)
+        found.gradients.copy_(torch.cat([self.gradients, self.gradients[row : row + 1]]))
+        return found
 
 
-def train(runs: list[Run], x: list[torch.Tensor], y: list[torch.Tensor]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Member:
+    """One network to be trained: a learning rate of a run, with the run's number among those of the stack."""
+
+    run: Run
+    rate: float
+    number: int
+
+    @property
+    def limit(self) -> float:
+        """Largest norm of the gradient."""
+        clip = self.run.setting["clip"]
+        return math.inf if clip == "none" else float(clip)
+
+    @property
+    def stream(self) -> tuple[int, float]:
+        """Members with equal streams draw equal batches, noise and dropout."""
+        return self.run.seed, self.rate
+
+
+def train(runs: list[Run], x: list[Float[Tensor, "_ features"]], y: list[Int[Tensor, " _"]]) -> list[dict[str, Any]]:
     """Train one network for each run and learning rate with plain SGD (Section 4.1).
 
     The runs share depth, steps, batch size, learning rates, dropout and data shape; initialisation, clipping, noise,
-    data and random streams are each run's own. The networks of one run differ in the learning rate alone.
+    data and random streams are each run's own. The networks of one run differ in the learning rate alone. Networks that
+    differ in the clipping alone are one until a gradient is first clipped, and equal streams are drawn once.
 
     Args:
-        runs: with the settings ``init``, ``clip`` and ``depth``.
+        runs: with the settings ``init``, ``clip`` and ``depth``; those of one seed have the same data.
         x: for each run (samples, features).
         y: for each run (samples,).
 
@@ -148,70 +186,104 @@ def train(runs: list[Run], x: list[torch.Tensor], y: list[torch.Tensor]) -> list
     """
     h, device = runs[0].h, runs[0].device
     sizes = layer_sizes(x[0].shape[1], h.width, int(runs[0].setting["depth"]), h.n_classes)
-    members = [(run, rate) for run in runs for rate in h.rates]
-    start = [initial(run.setting["init"], sizes, run.torch_generator("init")) for run, _ in members]
+    members = [Member(run, rate, number) for number, run in enumerate(runs) for rate in h.rates]
+    first: dict[str, int] = {}
+    for i in sorted(range(len(members)), key=lambda i: -members[i].limit):
+        first.setdefault(_but_for_clip(members[i]), i)
+    owners = sorted(first.values())  # whose limit holds for each network of the stack
+    row_of = [owners.index(first[_but_for_clip(member)]) for member in members]
+    start = [
+        initial(members[i].run.setting["init"], sizes, members[i].run.torch_generator("init", device="cpu"))
+        for i in owners
+    ]
     stack = Stack(torch.stack(start).to(device), sizes)
-    rates = torch.tensor([rate for _, rate in members], device=device)[:, None]
-    clips = [run.setting["clip"] for run, _ in members]
-    limits = torch.tensor([math.inf if clip == "none" else float(clip) for clip in clips], device=device)
+    keys = sorted({member.stream for member in members})
+    one_of = {member.stream: member for member in members}
     streams = {
-        name: [
-            torch.Generator(place).manual_seed(run.torch_generator(f"{name} {rate}").initial_seed())
-            for run, rate in members
-        ]
+        name: [one_of[key].run.torch_generator(f"{name} {key[1]}", device=place) for key in keys]
         for name, place in (("batches", "cpu"), ("noise", device), ("dropout", device))
     }
     n = min(len(part) for part in x)
-    of = torch.arange(len(runs), device=device).repeat_interleave(len(h.rates))
     inputs = torch.stack([part[:n] for part in x]).to(device)
     labels = torch.stack([part[:n] for part in y]).to(device)
-    probe = inputs[of, : h.probe], labels[of, : h.probe]
     scratch = torch.empty(stack.flat.shape[1], device=device)
-    state: dict[str, Any] = {"flat": stack.flat, "escaped": [-1] * len(members)}
+    state: dict[str, Any] = {
+        "flat": stack.flat, "owners": owners, "row_of": row_of, "escaped": [-1] * len(members),
+    }  # fmt: skip
     parts = {f"{name} {i}": stream for name, several in streams.items() for i, stream in enumerate(several)}
     # what is stacked is part of the name: another group of runs must not go on from this one's state
-    who = [f"{run.seed}/{run.setting['init']}/{run.setting['clip']}/{rate}" for run, rate in members]
+    who = [f"{m.run.seed}/{m.run.setting['init']}/{m.run.setting['clip']}/{m.rate}" for m in members]
     loop = StackLoop(runs, " ".join(who), h.steps, state=state, **parts)
     if state["flat"] is not stack.flat:
-        stack.flat.copy_(state["flat"])
-        state["flat"] = stack.flat
+        stack = Stack(state["flat"], sizes)
+    rows = _Rows([members[i] for i in state["owners"]], keys, device)
     for step in loop:
         chosen = torch.stack([torch.randint(n, (h.batch,), generator=g) for g in streams["batches"]]).to(device)
-        masks = _masks(h.dropout, (h.batch, h.width), len(sizes) - 1, streams["dropout"]) if h.dropout > 0 else None
-        loss = stack.backward(inputs[of[:, None], chosen], labels[of[:, None], chosen], masks)
-        if any(clip != "none" for clip in clips):
-            stack.clip(limits)
-        etas = [run.h.eta for run, _ in members]
-        noise.add_to_stack(stack.gradients, step, etas, h.gamma, streams["noise"], scratch)
-        stack.flat.addcmul_(stack.gradients, rates, value=-1.0)
+        chosen, of = chosen[rows.stream], rows.number[:, None]
+        masks = None
+        if h.dropout > 0:
+            masks = [m[rows.stream] for m in _masks(h.dropout, (h.batch, h.width), len(sizes) - 1, streams["dropout"])]
+        loss = stack.backward(inputs[of, chosen], labels[of, chosen], masks)
+        if len(state["owners"]) < len(members):
+            norms = stack.norms().tolist()
+            for i, member in enumerate(members):
+                row = state["row_of"][i]
+                if state["owners"][row] != i and norms[row] > member.limit:
+                    stack = stack.with_copy(row)
+                    loss = torch.cat([loss, loss[row : row + 1]])
+                    state["row_of"][i] = len(state["owners"])
+                    state["owners"].append(i)
+            if len(rows.members) < len(state["owners"]):
+                state["flat"] = stack.flat
+                rows = _Rows([members[i] for i in state["owners"]], keys, device)
+        if rows.clipped:
+            stack.clip(rows.limits)
+        noise.add_to_stack(stack.gradients, step, rows.etas, h.gamma, streams["noise"], scratch, rows.streams)
+        stack.flat.addcmul_(stack.gradients, rows.rates, value=-1.0)
         if (step + 1) % h.log_every == 0 or step + 1 == h.steps:
-            right = (stack.logits(probe[0]).argmax(2) == probe[1]).float().mean(1)
-            for i, (run, rate) in enumerate(members):
-                if loss[i].isfinite():
-                    run.curve(f"train/loss lr {rate}", step + 1, float(loss[i]))
-                run.curve(f"train/accuracy lr {rate}", step + 1, float(right[i]))
-                if right[i] > 0.5 and state["escaped"][i] < 0:
+            logits = stack.logits(inputs[rows.number, : h.probe])
+            right = (logits.argmax(2) == labels[rows.number, : h.probe]).float().mean(1).tolist()
+            for i, (member, row) in enumerate(zip(members, state["row_of"], strict=True)):
+                if loss[row].isfinite():
+                    member.run.curve(f"train/loss lr {member.rate}", step + 1, float(loss[row]))
+                member.run.curve(f"train/accuracy lr {member.rate}", step + 1, right[row])
+                if right[row] > 0.5 and state["escaped"][i] < 0:
                     state["escaped"][i] = step + 1
     # a network that diverged counts as one that learned nothing; the others of the stack go on
     diverged = ~stack.flat.isfinite().all(1)
     stack.flat[diverged] = 0.0
-    parameters = stack.flat.view(len(runs), len(h.rates), -1).cpu().numpy()
+    flat, lost = stack.flat[state["row_of"]].cpu().numpy(), diverged[state["row_of"]].float().tolist()
     found = []
-    for i, run in enumerate(runs):
-        escaped = state["escaped"][i * len(h.rates) : (i + 1) * len(h.rates)]
+    for number, run in enumerate(runs):
+        part = slice(number * len(h.rates), (number + 1) * len(h.rates))
+        escaped = state["escaped"][part]
         run.count(n_params=stack.flat.shape[1], steps=h.steps)
-        run.metric("train/diverged", float(diverged[of == i].float().mean()))
+        run.metric("train/diverged", sum(lost[part]) / len(h.rates))
         run.metric("train/escaped", sum(step > 0 for step in escaped) / len(escaped))
-        found.append({"parameters": parameters[i], "escape_steps": escaped})
+        found.append({"parameters": flat[part], "escape_steps": escaped})
     return found
 
 
-def _masks(
-    dropout: float, shape: tuple[int, int], layers: int, generators: list[torch.Generator]
-) -> list[torch.Tensor]:
+def _but_for_clip(member: Member) -> str:
+    """What two members have in common that are one network as long as no gradient is clipped."""
+    return repr((member.stream, member.run.setting["init"], sorted(member.run.hyper.items())))
+
+
+class _Rows:
+    """What the networks of a stack need in every step, by row."""
+
+    def __init__(self, members: list[Member], streams: list[tuple[int, float]], device: str) -> None:
+        self.members = members
+        self.number = torch.tensor([member.number for member in members], device=device)
+        self.streams = [streams.index(member.stream) for member in members]
+        self.stream = torch.tensor(self.streams, device=device)
+        self.rates = torch.tensor([member.rate for member in members], device=device)[:, None]
+        self.limits = torch.tensor([member.limit for member in members], device=device)
+        self.etas = [member.run.h.eta for member in members]
+        self.clipped = any(member.limit < math.inf for member in members)
+
+
+def _masks(dropout: float, shape: tuple[int, int], layers: int, generators: list[torch.Generator]) -> list[Tensor]:
     """For each layer (networks, batch, width) of 0 or 1 / (1 - dropout)."""
-    return [
-        torch.stack([torch.rand(shape, generator=g, device=g.device) < 1 - dropout for g in generators]).float()
-        / (1 - dropout)
-        for _ in range(layers)
-    ]
+    drawn = torch.stack([torch.rand(layers, *shape, generator=g, device=g.device) for g in generators], 1)
+    return list((drawn < 1 - dropout).float().mul_(1 / (1 - dropout)))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claimbench.training import in_stacks
+
 if TYPE_CHECKING:
     from claimbench.data import Data
     from claimbench.run import Run
@@ -30,22 +32,17 @@ def features(run: Run, data: Data) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     return (x - shift) / scale, shift, scale
 
 
-def fit_deep_mlp(run: Run, data: Data) -> Artifact:
-    return fit_many_deep_mlp([run], [data])[0]
-
-
 def fit_many_deep_mlp(runs: list[Run], datas: list[Data]) -> list[Artifact]:
     """Networks of one shape and number of steps are trained as one stack."""
     import torch
 
     from claimbench.papers.gradient_noise import deep_mlp
 
-    groups: dict[str, list[int]] = {}
-    for i, run in enumerate(runs):
+    def shape(run: Run) -> Any:
         same = {name: value for name, value in run.hyper.items() if name not in ("eta", "sabotage")}
-        groups.setdefault(repr((run.setting["depth"], sorted(same.items()))), []).append(i)
-    artifacts: list[Artifact] = [{} for _ in runs]
-    for members in groups.values():
+        return run.setting["depth"], sorted(same.items())
+
+    def fit(members: list[int]) -> list[Artifact]:
         prepared = [features(runs[i], datas[i]) for i in members]
         labels = [_labels(runs[i], datas[i].arrays["y"]) for i in members]
         trained = deep_mlp.train(
@@ -53,9 +50,12 @@ def fit_many_deep_mlp(runs: list[Run], datas: list[Data]) -> list[Artifact]:
             [torch.from_numpy(x) for x, _, _ in prepared],
             [torch.from_numpy(y) for y in labels],
         )
-        for i, artifact, (_, shift, scale) in zip(members, trained, prepared, strict=True):
-            artifacts[i] = {**artifact, "shift": shift, "scale": scale}
-    return artifacts
+        return [
+            {**artifact, "shift": shift, "scale": scale}
+            for artifact, (_, shift, scale) in zip(trained, prepared, strict=True)
+        ]
+
+    return in_stacks(runs, shape, fit)
 
 
 def _labels(run: Run, y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -102,10 +102,6 @@ def _task(data: Data) -> tuple[Any, int]:
     return Task(tokens, answers, n_words), len(data.arrays["train_idx"])
 
 
-def fit_memory_network(run: Run, data: Data) -> Artifact:
-    return fit_many_memory_network([run], [data])[0]
-
-
 def fit_many_memory_network(runs: list[Run], datas: list[Data]) -> list[Artifact]:
     """All restarts are trained at once; the split of bAbI is the same for all seeds."""
     from claimbench.papers.gradient_noise import memory_network
@@ -123,7 +119,7 @@ def score_memory_network(run: Run, artifact: Artifact, data: Data) -> dict[str, 
     tokens = torch.from_numpy(data.arrays["test_x"].astype(np.int64))
     answers = torch.from_numpy(data.arrays["test_y"])
     task = memory_network.Task(tokens, answers, int(data.info["n_classes"]))
-    nets = memory_network.Networks(task, run.h.dimension, [run.torch_generator("unused")])
+    nets = memory_network.Networks(task, run.h.dimension, [run.torch_generator("unused", device="cpu")])
     wrong = memory_network.errors(nets, torch.from_numpy(np.array(artifact["tables"]))[None])
     return {
         "train/error": artifact["train_error"],
@@ -138,6 +134,7 @@ def fit_memory_gain(run: Run, data: Data) -> Artifact:
 
 
 def score_memory_gain(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """The gain that fit found."""
     return {"val/gain": artifact["gain"]}
 
 
@@ -145,6 +142,7 @@ def score_memory_gain(run: Run, artifact: Artifact, data: Data) -> dict[str, flo
 
 
 def fit_programmer(run: Run, data: None) -> Artifact:
+    """The Neural Programmer on one column (Section 4.3)."""
     from claimbench.papers.gradient_noise import neural_programmer
 
     return neural_programmer.train(run)
@@ -155,12 +153,13 @@ def score_programmer(run: Run, artifact: Artifact, data: None) -> dict[str, floa
     from claimbench.papers.gradient_noise import neural_programmer
 
     net = neural_programmer.load(run, artifact)
-    batch = neural_programmer.questions(run.h.tested, run.h.most_rows, run.torch_generator("test"))
+    batch = neural_programmer.questions(run.h.tested, run.h.most_rows, run.torch_generator("test", device="cpu"))
     accuracy = neural_programmer.accuracy(net, batch)
     return {"test/accuracy": accuracy, "test/solved": float(accuracy == 1.0)}
 
 
 def fit_ram(run: Run, data: None) -> Artifact:
+    """The neural random-access machine on linked lists (Section 4.4)."""
     from claimbench.papers.gradient_noise import neural_ram
 
     return neural_ram.train(run)
@@ -171,11 +170,12 @@ def score_ram(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     from claimbench.papers.gradient_noise import neural_ram
 
     net = neural_ram.load(run, artifact)
-    accuracy = neural_ram.accuracy(net, run.h.elements, run.h.tested, run.torch_generator("test"))
+    accuracy = neural_ram.accuracy(net, run.h.elements, run.h.tested, run.torch_generator("test", device="cpu"))
     return {"test/accuracy": accuracy, "test/solved": float(accuracy == 1.0)}
 
 
 def fit_neural_gpu(run: Run, data: None) -> Artifact:
+    """The Neural GPU on binary multiplication (Section 4.5)."""
     from claimbench.papers.gradient_noise import neural_gpu
 
     return neural_gpu.train(run)
@@ -186,7 +186,7 @@ def score_neural_gpu(run: Run, artifact: Artifact, data: None) -> dict[str, floa
     from claimbench.papers.gradient_noise import neural_gpu
 
     net = neural_gpu.load(run, artifact)
-    generator = run.torch_generator("test")
+    generator = run.torch_generator("test", device="cpu")
     error = neural_gpu.sequence_errors(net, run.h.test_bits, run.h.batch, run.h.test_batches, generator)
     found = {"test/error": error, "test/bits": float(artifact["bits"])}
     return found | {f"test/error_below_{limit}": float(error < limit / 100) for limit in (1, 2, 3, 5)}
@@ -203,7 +203,10 @@ def fit_noise_walk(run: Run, data: None) -> Artifact:
 
     weights = torch.nn.Parameter(torch.zeros(run.h.weights))
     optimizer = GradientNoise(
-        torch.optim.SGD([weights], lr=run.h.learning_rate), run.h.eta, run.h.gamma, run.torch_generator("noise")
+        torch.optim.SGD([weights], lr=run.h.learning_rate),
+        run.h.eta,
+        run.h.gamma,
+        run.torch_generator("noise", device="cpu"),
     )
     found = []
     for step in range(1, max(run.h.times) + 1):

@@ -7,9 +7,13 @@ that take part in the attention as in the MATLAB code that the paper changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from claimbench.papers.gradient_noise import noise
 from claimbench.training import StackLoop
@@ -20,8 +24,8 @@ if TYPE_CHECKING:
 HOPS = 3
 
 
-def position_weights(dimension: int, words: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors ``alpha`` (dimension,) and ``beta`` (words,) of the position encoding: word j has the weight
+def position_weights(dimension: int, words: int) -> tuple[Float[Tensor, " dimension"], Float[Tensor, " words"]]:
+    """Factors ``alpha`` and ``beta`` of the position encoding (Sukhbaatar et al., section 4.1): word j has the weight
     ``1 + 4 (i - (d + 1) / 2) (j - (J + 1) / 2) / (d J) = 1 + alpha_i beta_j`` in dimension i, both from 1."""
     i = torch.arange(1, dimension + 1) - (dimension + 1) / 2
     j = torch.arange(1, words + 1) - (words + 1) / 2
@@ -38,7 +42,9 @@ class Task:
         n_words: size of the dictionary with 0.
     """
 
-    def __init__(self, tokens: torch.Tensor, answers: torch.Tensor, n_words: int) -> None:
+    def __init__(
+        self, tokens: Int[Tensor, "samples rows words"], answers: Int[Tensor, " samples"], n_words: int
+    ) -> None:
         samples, rows, words = tokens.shape
         self.slots, self.words, self.n_words = rows - 1, words, n_words
         self.sentences, numbers = torch.unique(tokens.reshape(-1, words), dim=0, return_inverse=True)
@@ -46,80 +52,202 @@ class Task:
         self.memory, self.question, self.answers = numbers[:, :-1], numbers[:, -1], answers
         self.filled = (tokens[:, :-1] > 0).any(2)  # (samples, slots)
         self.lengths = self.filled.sum(1)
-        # The position encoding has rank two, so that a sentence's embedding is two sparse sums over the dictionary:
-        # how often each word stands in it, and the sum of its positions' factors. The time word is one more position.
+        # What a sentence and a time of one slot contribute to a memory are the rows of one matrix (section 4.1 of
+        # Sukhbaatar et al.): the position encoding has rank two, so that a sentence is its word counts times the
+        # embeddings, and the sums of its positions' factors times the embeddings scaled by ``alpha``. The time word is
+        # one more position; a question has none.
         _, beta = position_weights(1, words + 1)
         one_hot = torch.nn.functional.one_hot(self.sentences, n_words).float()
-        self.counts, self.positions = one_hot.sum(1), (one_hot * beta[:-1, None]).sum(1)
+        self.design = torch.block_diag(
+            torch.cat([one_hot.sum(1), (one_hot * beta[:-1, None]).sum(1)], 1), torch.eye(self.slots)
+        )
         self.last_beta = float(beta[-1])
+
+
+@dataclass
+class Passed:
+    """What :meth:`Networks.backward` needs of a forward pass; R restarts, B samples, N rows of the task's design.
+
+    Args:
+        rows: (4, R, N, dimension), what sentences and times add to memories and answers of each embedding.
+        places: (R, B, 2 slots), the two rows of each memory.
+        here: (R, B, slots), 0 where the slot is empty.
+        question: (R, B, N), one-hot.
+        states: (R, B, dimension) before each hop and after the last.
+        attention: (R, B, slots) of each hop, before empty slots are left out.
+        by_row: (R, B, N) of each hop, attention summed by row.
+    """
+
+    rows: Float[Tensor, "embeddings restarts rows dimension"]
+    places: Int[Tensor, "restarts batch places"]
+    here: Float[Tensor, "restarts batch slots"]
+    question: Float[Tensor, "restarts batch rows"]
+    states: list[Tensor]
+    attention: list[Tensor]
+    by_row: list[Tensor]
 
 
 class Networks:
     """``restarts`` networks; ``tables`` (restarts, 4, n_words + slots, dimension): word and time embeddings A, C1, C2,
-    C3, each N(0, 0.1^2), the row of the null word 0."""
+    C3, each N(0, 0.1^2), the row of the null word 0.
 
-    def __init__(self, task: Task, dimension: int, generators: list[torch.Generator]) -> None:
+    Args:
+        task: what is answered.
+        dimension: of the embeddings.
+        generators: of the initial embeddings, one a restart.
+    """
+
+    def __init__(self, task: Task, dimension: int, generators: Sequence[torch.Generator]) -> None:
         self.task = task
         vocabulary = task.n_words + task.slots
         self.tables = torch.stack([0.1 * torch.randn(HOPS + 1, vocabulary, dimension, generator=g) for g in generators])
         self.tables[:, :, 0] = 0
-        # the time word is the last word of a memory's sentence; a question has none
         self.alpha, _ = position_weights(dimension, task.words + 1)
         self.time_weights = 1 + self.alpha * task.last_beta
 
     def logits(
-        self, tables: torch.Tensor, batch: torch.Tensor, times: torch.Tensor, linear: torch.Tensor
-    ) -> torch.Tensor:
-        """(restarts, batch, vocabulary).
+        self,
+        tables: Float[Tensor, "restarts embeddings vocabulary dimension"],
+        batch: Int[Tensor, "restarts batch"],
+        times: Int[Tensor, "restarts batch slots"],
+        linear: Bool[Tensor, " restarts"],
+    ) -> Float[Tensor, "restarts batch vocabulary"]:
+        """Of the answers.
 
         Args:
             tables: the embeddings.
-            batch: (restarts, batch) sample numbers.
-            times: (restarts, batch, slots) time index of each memory from 0, -1 where the slot is empty.
-            linear: (restarts,) whether the attention has no softmax.
+            batch: sample numbers.
+            times: time index of each memory from 0, -1 where the slot is empty.
+            linear: whether the attention has no softmax.
         """
+        passed = self._forward(tables, batch, times, linear)
+        return passed.states[-1] @ tables[:, HOPS].transpose(1, 2)
+
+    def _forward(self, tables: Tensor, batch: Tensor, times: Tensor, linear: Tensor) -> Passed:
         task = self.task
-        pick = torch.arange(len(batch))[:, None, None]
-        memory, question = task.memory[batch], task.question[batch]
-        # (restarts, 4, sentences, dimension), each distinct sentence once
-        words = tables[:, :, : task.n_words]
-        sentences = task.counts @ words + self.alpha * (task.positions @ words)
-        stamps = tables[:, :, task.n_words :] * self.time_weights
-        here = (times >= 0)[..., None]
-        slot = times.clamp_min(0)
-        embedded = [
-            torch.where(here, sentences[:, k][pick, memory] + stamps[:, k][pick, slot], 0.0) for k in range(HOPS + 1)
-        ]
-        u = sentences[:, 0][pick[..., 0], question]
+        words, stamps = tables[:, :, : task.n_words], tables[:, :, task.n_words :]
+        parts = torch.cat([words, self.alpha * words, self.time_weights * stamps], 2).transpose(0, 1)
+        design = task.design.expand(parts.shape[0] * parts.shape[1], -1, -1)
+        rows = torch.bmm(design, parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        # The products of a state with all rows are few beside the memories of a batch, so that no memory is written
+        # out: scores are picked from the products, and attention is summed by row.
+        places = torch.cat([task.memory[batch], len(task.sentences) + times.clamp_min(0)], 2)
+        here = (times >= 0).float()
+        question = torch.nn.functional.one_hot(task.question[batch], rows.shape[2]).float()
+        u = question @ rows[0]
+        states, attentions, by_rows = [u], [], []
         for hop in range(HOPS):
-            scores = torch.einsum("rbsd,rbd->rbs", embedded[hop], u)
+            scores = _picked(u @ rows[hop].transpose(1, 2), places) * here
             attention = torch.where(linear[:, None, None], scores, scores.softmax(2))
-            u = u + torch.einsum("rbsd,rbs->rbd", embedded[hop + 1], attention)
-        return torch.einsum("rbd,rvd->rbv", u, tables[:, HOPS])
+            by_row = _summed(attention * here, places, rows.shape[2])
+            u = u + by_row @ rows[hop + 1]
+            states.append(u)
+            attentions.append(attention)
+            by_rows.append(by_row)
+        return Passed(rows, places, here, question, states, attentions, by_rows)
+
+    def gradients(
+        self,
+        tables: Float[Tensor, "restarts embeddings vocabulary dimension"],
+        batch: Int[Tensor, "restarts batch"],
+        times: Int[Tensor, "restarts batch slots"],
+        linear: Bool[Tensor, " restarts"],
+    ) -> tuple[Float[Tensor, "restarts batch"], Float[Tensor, "restarts embeddings vocabulary dimension"]]:
+        """Cross-entropies of the samples and the gradient of each restart's sum of them, by hand.
+
+        An autograd graph would fill and add a buffer of all rows for each use of a table.
+
+        Args: as of :meth:`logits`.
+        """
+        task, passed = self.task, self._forward(tables, batch, times, linear)
+        rows, places, here, states = passed.rows, passed.places, passed.here, passed.states
+        answers = task.answers[batch][..., None]
+        log_p = torch.log_softmax(states[-1] @ tables[:, HOPS].transpose(1, 2), 2)
+        loss = -log_p.gather(2, answers)[..., 0]
+        delta = log_p.exp()
+        delta.scatter_add_(2, answers, torch.full_like(loss[..., None], -1.0))
+        into_output = delta.transpose(1, 2) @ states[-1]
+        du = delta @ tables[:, HOPS]
+        into_rows = torch.zeros_like(rows)
+        for hop in reversed(range(HOPS)):
+            into_rows[hop + 1].baddbmm_(passed.by_row[hop].transpose(1, 2), du)
+            change = _picked(du @ rows[hop + 1].transpose(1, 2), places) * here
+            attention = passed.attention[hop]
+            softmax = attention * (change - (change * attention).sum(2, keepdim=True))
+            scores = _summed(torch.where(linear[:, None, None], change, softmax) * here, places, rows.shape[2])
+            into_rows[hop].baddbmm_(scores.transpose(1, 2), states[hop])
+            du = torch.baddbmm(du, scores, rows[hop])
+        into_rows[0].baddbmm_(passed.question.transpose(1, 2), du)
+        design = task.design.T.expand(rows.shape[0] * rows.shape[1], -1, -1)
+        parts = torch.bmm(design, into_rows.flatten(0, 1)).unflatten(0, rows.shape[:2]).transpose(0, 1)
+        words, scaled, stamps = parts.split([task.n_words, task.n_words, task.slots], 2)
+        gradient = torch.cat([words + self.alpha * scaled, self.time_weights * stamps], 2)
+        gradient[:, HOPS] += into_output
+        return loss, gradient
 
 
-def time_indices(lengths: torch.Tensor, slots: int, blank: float, generator: torch.Generator) -> torch.Tensor:
-    """Times of the memories with randomly left out ones, (samples, slots) from 0, -1 where a slot is empty.
+def _picked(products: Tensor, places: Tensor) -> Tensor:
+    """Sum of the two products (restarts, batch, rows) that belong to each memory, (restarts, batch, slots)."""
+    found = products.gather(2, places)
+    slots = places.shape[2] // 2
+    return found[..., :slots] + found[..., slots:]
+
+
+def _summed(values: Tensor, places: Tensor, rows: int) -> Tensor:
+    """Values of memories (restarts, batch, slots) added to both rows of each, (restarts, batch, rows)."""
+    return values.new_zeros(*values.shape[:2], rows).scatter_add(2, places, torch.cat([values, values], 2))
+
+
+def time_indices(
+    lengths: Int[Tensor, "restarts samples"], slots: int, blank: float, generators: Sequence[torch.Generator]
+) -> Int[Tensor, "restarts samples slots"]:
+    """Times of the memories with randomly left out ones, from 0, -1 where a slot is empty.
 
     For a story of m sentences, up to ``ceil(blank m)`` empty times lie between them; times beyond the last slot are the
     last one. Slot 0 is the latest sentence.
+
+    Args:
+        lengths: numbers of sentences.
+        slots: of a story.
+        blank: share of empty times.
+        generators: one a restart.
     """
-    m = lengths[:, None]
-    blanks = (torch.rand(len(lengths), generator=generator) * ((blank * lengths).ceil() + 1)).long()[:, None]
+    samples, width = lengths.shape[1], int(slots * (1 + blank)) + 2
+    shares = torch.stack([torch.rand(samples, generator=g) for g in generators])
+    keys = torch.stack([torch.rand(samples, width, generator=g) for g in generators])
+    m = lengths[..., None]
+    blanks = (shares * ((blank * lengths).ceil() + 1)).long()[..., None]
     # m of the first m + blanks times, drawn without replacement, in order
-    keys = torch.rand(len(lengths), int(slots * (1 + blank)) + 2, generator=generator)
-    places = torch.arange(keys.shape[1])
-    keys[places[None] >= m + blanks] = 2.0
-    order = keys.argsort(1)
-    chosen = torch.where(places[None] < m, order, keys.shape[1])
-    times = chosen.sort(1).values[:, :slots].clamp(max=slots - 1)
-    return torch.where(places[None, :slots] < m, times, -1)
+    places = torch.arange(width)
+    keys.masked_fill_(places >= m + blanks, 2.0)
+    chosen = torch.where(places < m, keys.argsort(2), width)
+    times = chosen.sort(2).values[..., :slots].clamp(max=slots - 1)
+    return torch.where(places[:slots] < m, times, -1)
 
 
-def plain_times(lengths: torch.Tensor, slots: int) -> torch.Tensor:
+def plain_times(lengths: Int[Tensor, " samples"], slots: int) -> Int[Tensor, "samples slots"]:
     """Times as they are: slot i has time i."""
     places = torch.arange(slots).expand(len(lengths), -1)
     return torch.where(places < lengths[:, None], places, -1)
+
+
+def schedule(runs: Sequence[Run]) -> tuple[Float[Tensor, "epochs runs"], Bool[Tensor, "epochs runs"]]:
+    """Learning rates, halved every ``halve_every`` epochs, and whether the attention has no softmax yet (Section 4.2).
+
+    The one-stage runs end before the two-stage ones; a rate of 0 leaves them as they are.
+    """
+    h = runs[0].h
+    rates = torch.zeros(h.linear_epochs + h.epochs, len(runs))
+    linear = torch.zeros(rates.shape, dtype=torch.bool)
+    halved = 0.5 ** ((torch.arange(h.epochs) + 1) // h.halve_every)
+    for i, run in enumerate(runs):
+        if run.setting["start"] == "linear":
+            linear[: h.linear_epochs, i] = True
+            rates[: h.linear_epochs, i] = h.linear_rate
+            rates[h.linear_epochs :, i] = h.linear_rate * halved
+        else:
+            rates[: h.epochs, i] = h.rate * halved
+    return rates, linear
 
 
 def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
@@ -135,55 +263,38 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
         For each run ``tables`` and the errors ``train_error`` and ``val_error`` after the last epoch.
     """
     h = runs[0].h
-    nets = Networks(task, h.dimension, [run.torch_generator("init") for run in runs])
+    init, draws, noises = (
+        [run.torch_generator(name, device="cpu") for run in runs] for name in ("init", "batches", "noise")
+    )
+    nets = Networks(task, h.dimension, init)
     tables = nets.tables
-    draws = [run.torch_generator("batches") for run in runs]
-    noises = [run.torch_generator("noise") for run in runs]
-    linear_start = torch.tensor([run.setting["start"] == "linear" for run in runs])
-    etas = [run.h.eta for run in runs]
-    scratch = torch.empty(tables[0].numel())
     per_epoch = n_train // h.batch
-    # every run's own schedule: rates and the stage of each epoch
-    epochs = h.linear_epochs + h.epochs
-    rates = torch.zeros(epochs, len(runs))
-    linear = torch.zeros(epochs, len(runs), dtype=torch.bool)
-    for i, is_linear in enumerate(linear_start.tolist()):
-        for epoch in range(epochs):
-            if is_linear and epoch < h.linear_epochs:
-                linear[epoch, i], rates[epoch, i] = True, h.linear_rate
-            else:
-                done = epoch - h.linear_epochs if is_linear else epoch
-                first = h.linear_rate if is_linear else h.rate
-                # the one-stage runs end before the two-stage ones; a rate of 0 leaves them as they are
-                rates[epoch, i] = first * 0.5 ** ((done + 1) // h.halve_every) if done < h.epochs else 0.0
+    rates, linear = schedule(runs)
+    etas = [run.h.eta for run in runs]
     state: dict[str, Any] = {"tables": tables}
     parts = {f"{name}-{i}": g for name, gs in (("b", draws), ("n", noises)) for i, g in enumerate(gs)}
     phase = "train " + " ".join(f"{run.seed}/{run.setting['start']}" for run in runs)
-    loop = StackLoop(runs, phase, epochs * per_epoch, state=state, **parts)
+    loop = StackLoop(runs, phase, len(rates), state=state, **parts)
     if state["tables"] is not tables:
         tables.copy_(state["tables"])
         state["tables"] = tables
-    for step in loop:
-        epoch = step // per_epoch
-        batch = torch.stack([torch.randint(n_train, (h.batch,), generator=g) for g in draws])
-        times = torch.stack(
-            [time_indices(task.lengths[row], task.slots, h.blank, g) for row, g in zip(batch, draws, strict=True)]
-        )
-        tables.requires_grad_(True)
-        logits = nets.logits(tables, batch, times, linear[epoch])
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), task.answers[batch].flatten(), reduction="none"
-        ).view(len(runs), -1)
-        (gradient,) = torch.autograd.grad(loss.sum(), tables)
-        tables = tables.detach_()
-        norms = gradient.flatten(2).norm(dim=2)[..., None, None]
-        gradient *= (h.clip / norms.clamp_min(1e-30)).clamp(max=1.0)
-        noise.add_to_stack(gradient.view(len(runs), -1), step, etas, h.gamma, noises, scratch)
-        tables -= rates[epoch][:, None, None, None] * gradient
-        tables[:, :, 0] = 0
-        if (step + 1) % per_epoch == 0 and ((epoch + 1) % h.log_every == 0 or epoch + 1 == epochs):
+    for epoch in loop:
+        # all that is random in an epoch is drawn at once
+        batches = torch.stack([torch.randint(n_train, (per_epoch * h.batch,), generator=g) for g in draws])
+        times = time_indices(task.lengths[batches], task.slots, h.blank, draws)
+        steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
+        added = noise.of_stack(tables[0].shape, steps, etas, h.gamma, noises)
+        for step in range(per_epoch):
+            part = slice(step * h.batch, (step + 1) * h.batch)
+            loss, gradient = nets.gradients(tables, batches[:, part], times[:, part], linear[epoch])
+            norms = gradient.flatten(2).norm(dim=2)[..., None, None]
+            gradient *= (h.clip / norms.clamp_min(1e-30)).clamp(max=1.0)
+            gradient += added[step]
+            tables -= rates[epoch][:, None, None, None] * gradient
+            tables[:, :, 0] = 0
+        if (epoch + 1) % h.log_every == 0 or epoch + 1 == len(rates):
             for i, run in enumerate(runs):
-                if (mean := loss[i].detach().mean()).isfinite():
+                if (mean := loss[i].mean()).isfinite():
                     run.curve("train/loss", epoch + 1, float(mean))
     # a network that diverged counts as one that learned nothing; the others go on
     diverged = ~tables.flatten(1).isfinite().all(1)
@@ -191,7 +302,7 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     found = []
     for i, run in enumerate(runs):
         run.metric("train/diverged", float(diverged[i]))
-        run.count(n_params=tables[i].numel(), steps=epochs * per_epoch)
+        run.count(n_params=tables[i].numel(), steps=len(rates) * per_epoch)
         wrong = errors(nets, tables[i : i + 1])
         found.append(
             {
@@ -203,9 +314,8 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     return found
 
 
-def errors(nets: Networks, tables: torch.Tensor) -> torch.Tensor:
-    """Whether the answer to each sample of the task is wrong, (samples,), for ``tables`` (1, 4, vocabulary,
-    dimension)."""
+def errors(nets: Networks, tables: Float[Tensor, "1 embeddings vocabulary dimension"]) -> Float[Tensor, " samples"]:
+    """Whether the answer to each sample of the task is wrong, 0 or 1, for the tables of one network."""
     task = nets.task
     with torch.no_grad():
         every = torch.arange(len(task.answers))

@@ -6,22 +6,24 @@ parameter-sharing relaxation, the curriculum and the sizes are those of the publ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
+from claimbench.nn.state import pack, unpack
 from claimbench.papers.gradient_noise.noise import GradientNoise
+from claimbench.run import Run
 from claimbench.training import Loop
-
-if TYPE_CHECKING:
-    from claimbench.run import Run
 
 #: 0 is padding; digits 0 and 1 are 1 and 2; the times sign is 3
 SYMBOLS = 4
 
 
-def multiplication(bits: int, batch: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def multiplication(
+    bits: int, batch: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]:
     """``a * b`` with numbers of ``bits`` bits, least significant first, and their product of ``2 bits`` bits.
 
     Args:
@@ -30,7 +32,7 @@ def multiplication(bits: int, batch: int, generator: torch.Generator) -> tuple[t
         generator: of the bits.
 
     Returns:
-        Input and output, (batch, 2 bits + 1) int64 symbols.
+        Input and output of length ``2 bits + 1``, symbols.
     """
     length = 2 * bits + 1
     factors = torch.randint(2, (2, batch, bits), generator=generator)
@@ -47,7 +49,7 @@ def _number(bits: list[int]) -> int:
     return sum(bit << i for i, bit in enumerate(bits))
 
 
-def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
+def hard_sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """``min(1, max(0, 1.2 sigmoid(x) - 0.1))``: reaches 0 and 1."""
     return (1.2 * torch.sigmoid(x) - 0.1).clamp(0, 1)
 
@@ -76,9 +78,9 @@ class NeuralGPU(nn.Module):
         self.output = nn.Linear(maps, SYMBOLS)
 
     def forward(
-        self, given: torch.Tensor, dropout: float = 0.0, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        """Logits (batch, length, symbols) of ``given`` (batch, length); the state is thinned out before each step."""
+        self, given: Int[Tensor, "batch length"], dropout: float = 0.0, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "batch length symbols"]:
+        """Logits of the output; the state is thinned out before each step."""
         batch, length = given.shape
         state = self.embedding.weight.new_zeros(batch, self.maps, length, self.height)
         state[..., 0] = torch.tanh(self.embedding(given)).transpose(1, 2)
@@ -98,7 +100,7 @@ class NeuralGPU(nn.Module):
         sets = [[*g.parameters(), *c.parameters()] for g, c in zip(self.gates, self.candidates, strict=True)]
         return [list(copies) for copies in zip(*sets, strict=True)]
 
-    def spread(self) -> torch.Tensor:
+    def spread(self) -> Float[Tensor, ""]:
         """Sum over recurrent parameters of the squared distance of their copies from the mean."""
         stacked = [torch.stack(list(copies)) for copies in self.recurrent()]
         return torch.stack([(copies - copies.mean(0)).square().sum() for copies in stacked]).sum()
@@ -129,11 +131,8 @@ def train(run: Run) -> dict[str, Any]:
     h = run.h
     with run.torch_stream("init"):
         net = NeuralGPU(h.maps, h.height, h.layers, h.copies).to(run.device)
-    generator = run.torch_generator("tasks")
-    noises, drops = (
-        torch.Generator(run.device).manual_seed(run.torch_generator(name).initial_seed())
-        for name in ("noise", "dropout")
-    )
+    generator = run.torch_generator("tasks", device="cpu")
+    noises, drops = run.torch_generator("noise"), run.torch_generator("dropout")
     optimizer = GradientNoise(
         torch.optim.Adam(net.parameters(), lr=h.learning_rate, eps=1e-4),
         h.eta,
@@ -176,11 +175,10 @@ def train(run: Run) -> dict[str, Any]:
                         net.merge()
                         state["merged"] = True
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps)
-    return {"bits": state["bits"], **net.state_dict()}
+    return {"bits": state["bits"], **pack(net)}
 
 
 def load(run: Run, artifact: dict[str, Any]) -> NeuralGPU:
     """The trained network of an artifact of :func:`train`."""
     net = NeuralGPU(run.h.maps, run.h.height, run.h.layers, run.h.copies)
-    net.load_state_dict({name: torch.from_numpy(artifact[name]) for name in net.state_dict()})
-    return net
+    return unpack(net, artifact)

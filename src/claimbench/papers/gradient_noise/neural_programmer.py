@@ -7,16 +7,16 @@ they are known; the grid of the 72 settings is not published, so one setting and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from claimbench.nn.state import pack, unpack
 from claimbench.papers.gradient_noise.noise import GradientNoise
+from claimbench.run import Run
 from claimbench.training import Loop
-
-if TYPE_CHECKING:
-    from claimbench.run import Run
 
 OPERATIONS = ("sum", "count", "difference", "greater", "lesser", "and", "or", "assign", "reset")
 WORDS = ("<pad>", "<number>", "sum", "count", "print", "greater", "lesser", "and", "or")
@@ -76,7 +76,13 @@ def questions(batch: int, rows: int, generator: torch.Generator) -> dict[str, to
 
 
 class NeuralProgrammer(nn.Module):
-    """Args: size of the embeddings and states; steps of the program."""
+    """The question network and the controller (Neelakantan, Le and Sutskever 2015, section 2).
+
+    Args:
+        size: of the embeddings and states.
+        steps: of the program.
+        columns: of the table.
+    """
 
     def __init__(self, size: int = 256, steps: int = 4, columns: int = 1) -> None:
         super().__init__()
@@ -89,8 +95,10 @@ class NeuralProgrammer(nn.Module):
         self.choose_operation = nn.Linear(2 * size, size)
         self.choose_column = nn.Linear(2 * size, size)
 
-    def forward(self, batch: dict[str, torch.Tensor], hard: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scalar answer (batch,) and lookup answer (batch, rows); ``hard`` takes the likeliest choices (test time)."""
+    def forward(
+        self, batch: dict[str, Tensor], hard: bool = False
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch rows"]]:
+        """Scalar answer and lookup answer to :func:`questions`; ``hard`` takes the likeliest choices (test time)."""
         words, table, places = batch["words"], batch["table"], batch["places"]
         n = len(table)
         states, _ = self.question(self.words(words))
@@ -141,7 +149,9 @@ def _choice(logits: torch.Tensor, hard: bool) -> torch.Tensor:
     return logits.softmax(-1)
 
 
-def loss(scalar: torch.Tensor, lookup: torch.Tensor, batch: dict[str, torch.Tensor], delta: float) -> torch.Tensor:
+def loss(
+    scalar: Float[Tensor, " batch"], lookup: Float[Tensor, "batch rows"], batch: dict[str, Tensor], delta: float
+) -> Float[Tensor, ""]:
     """Mean over questions of Huber's loss for numbers and the mean log loss over rows for lookups."""
     numeric = nn.functional.huber_loss(scalar, batch["scalar"], reduction="none", delta=delta)
     entries = nn.functional.binary_cross_entropy(lookup.clamp(1e-6, 1 - 1e-6), batch["lookup"], reduction="none").mean(
@@ -165,8 +175,8 @@ def train(run: Run) -> dict[str, Any]:
     h = run.h
     with run.torch_stream("init"):
         net = NeuralProgrammer(h.size, h.program_steps).to(run.device)
-    tasks = run.torch_generator("tasks")
-    noises = torch.Generator(run.device).manual_seed(run.torch_generator("noise").initial_seed())
+    tasks = run.torch_generator("tasks", device="cpu")
+    noises = run.torch_generator("noise")
     optimizer = GradientNoise(
         torch.optim.Adam(net.parameters(), lr=h.learning_rate, eps=1e-6),
         h.eta,
@@ -177,18 +187,18 @@ def train(run: Run) -> dict[str, Any]:
     for step in Loop(run, "train", h.steps, net=net, optimizer=optimizer, tasks=tasks, noise=noises):
         rows = int(torch.randint(2, h.most_rows + 1, (), generator=tasks))
         batch = {name: value.to(run.device) for name, value in questions(h.batch, rows, tasks).items()}
-        value = loss(*net(batch), batch, h.huber_delta)
+        scalar, lookup = net(batch)
+        value = loss(scalar, lookup, batch, h.huber_delta)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         if (step + 1) % h.log_every == 0 or step + 1 == h.steps:
             run.curve("train/loss", step + 1, run.finite(float(value.detach())))
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps)
-    return dict(net.state_dict())
+    return pack(net)
 
 
 def load(run: Run, artifact: dict[str, Any]) -> NeuralProgrammer:
     """The trained network of an artifact of :func:`train`."""
     net = NeuralProgrammer(run.h.size, run.h.program_steps)
-    net.load_state_dict({name: torch.from_numpy(artifact[name]) for name in net.state_dict()})
-    return net
+    return unpack(net, artifact)

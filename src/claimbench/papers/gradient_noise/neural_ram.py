@@ -7,23 +7,23 @@ of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
+from claimbench.nn.state import pack, unpack
 from claimbench.papers.gradient_noise.noise import GradientNoise
+from claimbench.run import Run
 from claimbench.training import Loop
-
-if TYPE_CHECKING:
-    from claimbench.run import Run
 
 MODULES = (
     "read", "zero", "one", "two", "inc", "add", "sub", "dec", "less", "less-equal", "equal", "min", "max", "write",
 )  # fmt: skip
 
 
-def lists(batch: int, elements: int, integers: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+def lists(batch: int, elements: int, integers: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Linked lists at random places; cells 0 to 2 hold the address of the head, k, and the address for the answer.
 
     An element is two cells: the address of the next (of itself at the end) and a value.
@@ -53,12 +53,17 @@ def lists(batch: int, elements: int, integers: int, generator: torch.Generator) 
     return {"memory": memory, "target": target, "place": torch.full((batch,), 3)}
 
 
-def modules(a: torch.Tensor, b: torch.Tensor, name: str, pairs: dict[str, torch.Tensor]) -> torch.Tensor:
+def modules(
+    a: Float[Tensor, "batch integers"],
+    b: Float[Tensor, "batch integers"],
+    name: str,
+    pairs: dict[str, Int[Tensor, "integers integers"]],
+) -> Float[Tensor, "batch integers"]:
     """Distribution (batch, M) of a module's output for distributions of its inputs.
 
     Args:
-        a: (batch, M).
-        b: (batch, M).
+        a: of the first input.
+        b: of the second.
         name: of the module (not read and write, which need the memory).
         pairs: of :func:`tables`.
     """
@@ -75,7 +80,7 @@ def modules(a: torch.Tensor, b: torch.Tensor, name: str, pairs: dict[str, torch.
     return joint @ nn.functional.one_hot(pairs[name].flatten(), integers).to(a)
 
 
-def tables(integers: int, device: Any = "cpu") -> dict[str, torch.Tensor]:
+def tables(integers: int, device: torch.device | str = "cpu") -> dict[str, Int[Tensor, "integers integers"]]:
     """For each module of two inputs its value at (first, second), (M, M)."""
     i = torch.arange(integers, device=device)[:, None]
     j = torch.arange(integers, device=device)[None]
@@ -92,7 +97,13 @@ def tables(integers: int, device: Any = "cpu") -> dict[str, torch.Tensor]:
 
 
 class NeuralRAM(nn.Module):
-    """Args: number of integers and cells M, registers, size of the controller's LSTM."""
+    """The machine (Kurach et al. 2015, section 3).
+
+    Args:
+        integers: M, also the number of cells.
+        registers: of the machine.
+        size: of the controller's LSTM.
+    """
 
     def __init__(self, integers: int, registers: int, size: int) -> None:
         super().__init__()
@@ -104,7 +115,9 @@ class NeuralRAM(nn.Module):
         self.wiring = nn.Linear(size, outputs)
         self.start = nn.Parameter(torch.randn(registers, integers) * 0.1)
 
-    def forward(self, memory: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, memory: Int[Tensor, "batch integers"], steps: int
+    ) -> tuple[Float[Tensor, "steps batch integers integers"], Float[Tensor, "steps batch"]]:
         """Memories after each step (steps, batch, M cells, M) and the probability to stop there (steps, batch)."""
         batch = memory.shape[0]
         cells = nn.functional.one_hot(memory, self.integers).to(self.start)
@@ -143,9 +156,9 @@ class NeuralRAM(nn.Module):
         return torch.stack(memories), torch.stack(stops)
 
 
-def loss(net: NeuralRAM, task: dict[str, torch.Tensor], steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+def loss(net: NeuralRAM, task: dict[str, Tensor], steps: int) -> tuple[Float[Tensor, ""], Bool[Tensor, " batch"]]:
     """Expected negative log likelihood of the answer's cell over the stopping time, and which answers are right when
-    the machine stops at its likeliest time (batch,)."""
+    the machine stops at its likeliest time."""
     memories, stops = net(task["memory"], steps)
     rows = torch.arange(task["memory"].shape[0], device=memories.device)
     cell = memories[:, rows, task["place"]]  # (steps, batch, M)
@@ -160,8 +173,8 @@ def train(run: Run) -> dict[str, Any]:
     h = run.h
     with run.torch_stream("init"):
         net = NeuralRAM(h.integers, h.registers, h.size).to(run.device)
-    tasks = run.torch_generator("tasks")
-    noises = torch.Generator(run.device).manual_seed(run.torch_generator("noise").initial_seed())
+    tasks = run.torch_generator("tasks", device="cpu")
+    noises = run.torch_generator("noise")
     optimizer = GradientNoise(
         torch.optim.Adam(net.parameters(), lr=h.learning_rate),
         h.eta,
@@ -184,7 +197,7 @@ def train(run: Run) -> dict[str, Any]:
             run.curve("train/loss", step + 1, run.finite(float(value.detach())))
             run.curve("train/elements", step + 1, state["elements"])
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps)
-    return dict(net.state_dict())
+    return pack(net)
 
 
 def program_length(elements: int) -> int:
@@ -202,5 +215,4 @@ def accuracy(net: NeuralRAM, elements: int, lists_tested: int, generator: torch.
 def load(run: Run, artifact: dict[str, Any]) -> NeuralRAM:
     """The trained network of an artifact of :func:`train`."""
     net = NeuralRAM(run.h.integers, run.h.registers, run.h.size)
-    net.load_state_dict({name: torch.from_numpy(artifact[name]) for name in net.state_dict()})
-    return net
+    return unpack(net, artifact)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 #: the exponent that the paper uses everywhere
 GAMMA = 0.55
@@ -58,11 +59,11 @@ class GradientNoise:
         self.steps = 0
 
     def zero_grad(self, set_to_none: bool = True) -> None:
+        """As of the optimiser."""
         self.optimizer.zero_grad(set_to_none=set_to_none)
 
     def step(self) -> None:
-        import torch
-
+        """Clip, add the noise of this step to every gradient, and let the optimiser step."""
         if self.clip is not None:
             self.clip()
         if self.eta > 0:
@@ -76,31 +77,65 @@ class GradientNoise:
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
+        """Steps so far and the optimiser's state; the generator is saved by its owner."""
         return {"steps": self.steps, "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a :meth:`state_dict`."""
         self.steps = state["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def of_stack(
+    shape: Sequence[int],
+    steps: Sequence[int],
+    etas: Sequence[float],
+    gamma: float,
+    generators: Sequence[torch.Generator],
+) -> Float[Tensor, "steps networks ..."]:
+    """Noise of several steps for a stack of networks, each with its own variance and stream (Section 3).
+
+    Args:
+        shape: of the gradient of one network.
+        steps: counted from 0, the same for all.
+        etas: variance at step 0 of each network; for 0 nothing is drawn.
+        gamma: exponent of the decay.
+        generators: one for each network.
+    """
+    found = torch.zeros(len(etas), len(steps), *shape)
+    for row, eta, generator in zip(found, etas, generators, strict=True):
+        if eta > 0:
+            row.normal_(generator=generator).mul_(math.sqrt(eta))
+    scales = torch.tensor([standard_deviation(step, 1.0, gamma) for step in steps])
+    return found.transpose(0, 1) * scales.view(-1, *[1] * (len(shape) + 1))
+
+
 def add_to_stack(
-    gradients: torch.Tensor,
+    gradients: Float[Tensor, "networks parameters"],
     step: int,
     etas: Sequence[float],
     gamma: float,
     generators: Sequence[torch.Generator],
-    scratch: torch.Tensor,
+    scratch: Float[Tensor, " parameters"],
+    streams: Sequence[int] | None = None,
 ) -> None:
-    """Noise for a stack of networks, each with its own variance and stream, in place.
+    """Noise for a stack of networks, each with its own variance and stream, in place (Section 3).
 
     Args:
-        gradients: (networks, parameters), already clipped.
+        gradients: already clipped.
         step: counted from 0, the same for all.
         etas: variance at step 0 of each network; 0 adds nothing.
         gamma: exponent of the decay.
-        generators: one for each network.
-        scratch: (parameters,) that is overwritten.
+        generators: one for each stream; it draws nothing when all its networks have the variance 0.
+        scratch: is overwritten.
+        streams: number of the stream of each network; networks of one stream get the same numbers, times the deviation
+            of each. None: each network has its own.
     """
-    for row, eta, generator in zip(gradients, etas, generators, strict=True):
-        if eta > 0:
-            row.add_(scratch.normal_(generator=generator), alpha=standard_deviation(step, eta, gamma))
+    rows: dict[int, list[int]] = {}
+    for row, stream in enumerate(range(len(etas)) if streams is None else streams):
+        if etas[row] > 0:
+            rows.setdefault(stream, []).append(row)
+    for stream, several in rows.items():
+        scratch.normal_(generator=generators[stream])
+        for row in several:
+            gradients[row].add_(scratch, alpha=standard_deviation(step, etas[row], gamma))

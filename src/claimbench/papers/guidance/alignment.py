@@ -89,7 +89,11 @@ def centred_norm(kernel: torch.Tensor) -> torch.Tensor:
     """Frobenius norms (...) of the centred kernels (..., n, n), without centring them."""
     n = kernel.shape[-1]
     rows = kernel.mean(-1)
-    squares = kernel.flatten(-2).square().sum(-1) - 2 * n * rows.square().sum(-1) + (n * rows.mean(-1)).square()
+    squares = (
+        torch.linalg.vector_norm(kernel, dim=(-2, -1)).square()
+        - 2 * n * rows.square().sum(-1)
+        + (n * rows.mean(-1)).square()
+    )
     return squares.clamp_min(0).sqrt().clamp_min(EPSILON)
 
 

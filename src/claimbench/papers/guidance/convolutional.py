@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from claimbench.nn.state import pack
 from claimbench.nn.transformer import PatchTransformer, outputs_of
 
 Images = Float[Tensor, "n channels height width"]
@@ -162,7 +163,8 @@ class Stacked(nn.Module):
         return found
 
     def one(self, index: int) -> dict[str, Any]:
-        return {name: value.detach().cpu().numpy() for name, value in self.net.state_dict().items()}
+        """Parameters and statistics of the network, as arrays."""
+        return pack(self.net)
 
 
 def network(kind: str, image: tuple[int, int, int], classes: int, shape: dict[str, Any]) -> nn.Module:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claimbench.training import in_stacks
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,24 +32,14 @@ def fit_guides(run: Run, data: Data) -> Artifact:
     return _packed(images, arrays)
 
 
-def fit_images(run: Run, data: Data) -> Artifact:
-    return fit_many_images([run], [data])[0]
-
-
 def fit_many_images(runs: list[Run], datas: list[Data]) -> list[Artifact]:
     """Fully connected networks are trained as stacks of at most ``stack``; runs of one stack differ in the seed."""
-    groups: dict[str, list[int]] = {}
-    for index, run in enumerate(runs):
-        groups.setdefault(repr((run.setting["target"], sorted(run.hyper.items()))), []).append(index)
-    artifacts: list[Artifact] = [{} for _ in runs]
-    for members in groups.values():
-        first = runs[members[0]]
-        size = first.h.stack if first.setting["target"] in ("deep-fcn", "wide-fcn") else 1
-        for start in range(0, len(members), size):
-            part = members[start : start + size]
-            for index, artifact in zip(part, _train([runs[i] for i in part], [datas[i] for i in part]), strict=True):
-                artifacts[index] = artifact
-    return artifacts
+    return in_stacks(
+        runs,
+        lambda run: (run.setting["target"], sorted(run.hyper.items())),
+        lambda part: _train([runs[i] for i in part], [datas[i] for i in part]),
+        lambda run: run.h.stack if run.setting["target"] in ("deep-fcn", "wide-fcn") else 1,
+    )
 
 
 def _train(runs: list[Run], datas: list[Data]) -> list[Artifact]:
@@ -169,17 +161,19 @@ METHODS = {
 
 
 def _fit_sequence(run: Run, task: str, tokens: int, blocks: torch.Tensor | None = None) -> Artifact:
+    from claimbench.nn.state import pack
     from claimbench.papers.guidance import sequence_training as st
 
     kind, trained, guided = METHODS[run.method]
     if not trained:
-        return dict(st.build(run, kind, task, tokens).state_dict())
+        return pack(st.build(run, kind, task, tokens))
     other = "transformer" if kind == "rnn" else "rnn"
     guide = st.build(run, other, task, tokens, run.inputs["guide"]) if guided else None
     return dict(st.train(run, task, kind, tokens, guide, blocks))
 
 
 def fit_copy_paste(run: Run, data: None) -> Artifact:
+    """The method's network on fresh sequences that are to be copied."""
     from claimbench.papers.guidance import sequence_tasks
 
     return _fit_sequence(run, "copy-paste", sequence_tasks.COPY_TOKENS)
@@ -195,6 +189,7 @@ def score_copy_paste(run: Run, artifact: Artifact, data: None) -> dict[str, floa
 
 
 def fit_parity(run: Run, data: None) -> Artifact:
+    """The method's network on fresh strings of bits."""
     from claimbench.papers.guidance import sequence_tasks
 
     return _fit_sequence(run, "parity", sequence_tasks.PARITY_TOKENS)
@@ -210,6 +205,7 @@ def score_parity(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
 
 
 def fit_language_model(run: Run, data: Data) -> Artifact:
+    """The method's network on shuffled blocks of text."""
     import torch
 
     blocks = torch.from_numpy(data.arrays["x"][data.arrays["train_idx"]].astype(np.int64))
@@ -239,6 +235,6 @@ def score_causality(run: Run, artifact: Artifact, data: None) -> dict[str, float
 
     h = run.h
     net = st.build(run, run.method, "language-model", h.tokens, None)
-    x = torch.randint(h.tokens, (h.batch, h.block), generator=run.torch_generator("test"))
+    x = torch.randint(h.tokens, (h.batch, h.block), generator=run.torch_generator("test", device="cpu"))
     change = st.largest_change(net, x, h.block // 2)
     return {"test/change": change, "test/leaks": float(change > 0)}

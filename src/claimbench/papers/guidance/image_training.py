@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from claimbench.nn.state import unpack
 from claimbench.papers.guidance import convolutional, fully_connected
 from claimbench.papers.guidance.alignment import CachedGuide, LiveGuide, centred_norm, dissimilarity, layer_pairs
 from claimbench.training import StackLoop
@@ -87,7 +88,7 @@ def build(runs: list[Run], kind: str, shape: tuple[int, int, int], stream: str =
     h = runs[0].h
     if kind in ("deep-fcn", "wide-fcn"):
         sizes = [int(np.prod(shape)), h.first_width, *[h.width] * (h.hidden_layers - 1), h.classes]
-        return fully_connected.FullyConnected(sizes, [run.torch_generator(stream) for run in runs])
+        return fully_connected.FullyConnected(sizes, [run.torch_generator(stream, device="cpu") for run in runs])
     (run,) = runs
     with run.torch_stream(stream):
         return convolutional.Stacked(convolutional.network(kind, shape, h.classes, h.shapes[kind]), shape)
@@ -99,7 +100,7 @@ def load(run: Run, kind: str, shape: tuple[int, int, int], arrays: Arrays) -> Ta
         return fully_connected.from_arrays(arrays)
     target = build([run], kind, shape)
     assert isinstance(target, convolutional.Stacked)
-    target.net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+    unpack(target.net, arrays)
     return target
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from claimbench.nn.state import pack, unpack
 from claimbench.papers.guidance import sequence_models, sequence_tasks
 from claimbench.papers.guidance.alignment import centred_norm, dissimilarity, gram, layer_pairs
 from claimbench.training import Loop
@@ -25,7 +26,7 @@ def build(run: Run, kind: str, task: str, tokens: int, arrays: dict[str, Any] | 
     with run.torch_stream(f"init {kind}"):
         net = sequence_models.network(kind, task, tokens, run.h)
     if arrays is not None:
-        net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+        unpack(net, arrays)
     return net
 
 
@@ -59,8 +60,8 @@ def train(
     net = build(run, kind, task, tokens).to(device)
     if guide is not None:
         guide = guide.to(device).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=h.learning_rate)
-    tasks, dropouts = run.torch_generator("tasks"), run.torch_generator("dropout")
+    optimizer = torch.optim.AdamW(net.parameters(), lr=h.learning_rate, fused=True)
+    tasks, dropouts = (run.torch_generator(name, device="cpu") for name in ("tasks", "dropout"))
     state: dict[str, Any] = {"first_cka": 0.0, "last_cka": 0.0}
     for step in Loop(run, f"{kind} {guide is not None}", h.steps, net=net, adam=optimizer, tasks=tasks, state=state):
         net.train()
@@ -95,7 +96,7 @@ def train(
     if guide is not None:
         run.metric("train/cka_gain", state["last_cka"] - state["first_cka"])
     run.count(n_params=sum(p.numel() for p in net.parameters()), steps=h.steps)
-    return {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+    return pack(net)
 
 
 def alignment(features: list[torch.Tensor], guide: list[torch.Tensor]) -> torch.Tensor:
@@ -114,7 +115,7 @@ def evaluate_copy_paste(run: Run, net: nn.Module) -> dict[str, float]:
     ``test/excess_loss``: distance of the loss from the closed form for these sequences, in nats.
     """
     h = run.h
-    x, answers, _ = drawn("copy-paste", h.tested, h, run.torch_generator("test"))
+    x, answers, _ = drawn("copy-paste", h.tested, h, run.torch_generator("test", device="cpu"))
     net.eval()
     with torch.no_grad():
         logits = torch.cat([net(part)[0] for part in x.split(256)])
@@ -134,7 +135,7 @@ def evaluate_copy_paste(run: Run, net: nn.Module) -> dict[str, float]:
 
 def evaluate_parity(run: Run, net: nn.Module) -> dict[str, float]:
     """Accuracy on fresh strings."""
-    x, answers, lengths = drawn("parity", run.h.tested, run.h, run.torch_generator("test"))
+    x, answers, lengths = drawn("parity", run.h.tested, run.h, run.torch_generator("test", device="cpu"))
     net.eval()
     with torch.no_grad():
         guessed = torch.cat(

@@ -25,6 +25,7 @@ def _head(run: Run) -> str:
 
 
 def fit_fixed_gp(run: Run, data: None) -> Artifact:
+    """A network, with the method's head, that is fitted to the process with fixed hyper-parameters (Section 5.1)."""
     from claimbench.papers.pfn import training
 
     return dict(training.train(run, "fixed", _head(run)))
@@ -205,6 +206,7 @@ def fit_inference_time(run: Run, data: None) -> Artifact:
 
 
 def score_inference_time(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """Seconds a dataset, all in one pass and one by one."""
     return {"test/seconds": artifact["batch"], "test/seconds_single": artifact["single"]}
 
 
@@ -259,10 +261,12 @@ def _in_context(run: Run, data: Data) -> Artifact:
 
 
 def fit_tables__pfn_bnn(run: Run, data: Data) -> Artifact:
+    """The answers of the network that knows the prior of networks (Section 6)."""
     return _in_context(run, data)
 
 
 def fit_tables__pfn_gp(run: Run, data: Data) -> Artifact:
+    """The answers of the network that knows the prior of processes (Section 6)."""
     return _in_context(run, data)
 
 
@@ -318,6 +322,7 @@ def score_tables(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
 
 
 def fit_table_time__pfn_bnn(run: Run, data: Data) -> Artifact:
+    """Seconds of the network's one pass over all subsets."""
     return {"seconds": _in_context(run, data)["seconds"]}
 
 
@@ -327,6 +332,7 @@ def fit_table_time(run: Run, data: Data) -> Artifact:
 
 
 def score_table_time(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Seconds for all subsets of all tables."""
     return {"test/seconds": float(artifact["seconds"])}
 
 
@@ -362,6 +368,8 @@ def _bayesian(run: Run) -> tuple[torch.Tensor, torch.Tensor, int]:
 
 
 def fit_bayesian_networks__pfn(run: Run, data: None) -> Artifact:
+    """A network that is fitted to the prior of Bayesian networks (Section 5.3), its probabilities ``p`` (datasets, 1,
+    queries) and the seconds of a dataset."""
     from claimbench.papers.pfn import training
 
     fitted = training.train(run, "bayesian", "binary")
@@ -420,6 +428,7 @@ def score_bayesian_networks(run: Run, artifact: Artifact, data: None) -> dict[st
 
 
 def fit_stroke_prior(run: Run, data: None) -> Artifact:
+    """A network that is fitted to the prior of strokes (Section 7)."""
     from claimbench.papers.pfn import few_shot
 
     return few_shot.fit_strokes(run)

@@ -29,6 +29,7 @@ class ClassEmbedding(nn.Module):
         self.table = nn.Embedding(classes, width)
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
+        """Vectors (..., width) of labels (..., 1)."""
         return self.table(y[..., 0].long())
 
 

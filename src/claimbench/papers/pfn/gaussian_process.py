@@ -33,6 +33,7 @@ def matern(a: torch.Tensor, b: torch.Tensor, length: torch.Tensor | float) -> to
 
 
 def normal_log_density(y: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    """Log density (...) of normal distributions (...) at ``y`` (...), in nats."""
     return -0.5 * (math.log(2 * math.pi) + variance.log() + (y - mean).square() / variance)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 from torch.nn import functional as F
 
 SIDE = 28
@@ -20,7 +22,9 @@ def _uniform(low: float, high: float, size: tuple[int, ...], generator: torch.Ge
     return low + (high - low) * torch.rand(size, generator=generator)
 
 
-def segments(classes: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def segments(
+    classes: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "classes 3 2 2"], Bool[Tensor, "classes 3"]]:
     """Strokes of classes: ends (classes, 3, 2 ends, 2) in pixels, and which of the three exist (classes, 3).
 
     A direction is redrawn until the end lies in the image; after every third failure so are start and length.
@@ -42,7 +46,9 @@ def segments(classes: int, generator: torch.Generator) -> tuple[torch.Tensor, to
     return torch.stack([start, end], 2), present
 
 
-def render(ends: torch.Tensor, present: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def render(
+    ends: Float[Tensor, "n 3 2 2"], present: Bool[Tensor, "n 3"], generator: torch.Generator
+) -> Float[Tensor, "n 28 28"]:
     """Images (n, 28, 28) in [0, 1] of strokes (n, 3, 2, 2): each with its own pen, place, jitter and greys."""
     n = len(ends)
     offset = _uniform(-OFFSET, OFFSET, (n, 1, 1, 2), generator)
@@ -60,7 +66,7 @@ def render(ends: torch.Tensor, present: torch.Tensor, generator: torch.Generator
     return blurred(inked.any(1) * grey)
 
 
-def blurred(images: torch.Tensor) -> torch.Tensor:
+def blurred(images: Float[Tensor, "n height width"]) -> Float[Tensor, "n height width"]:
     """Images (n, h, w) under a Gaussian of 0.2 pixels, integrated over each pixel."""
     inside = math.erf(0.5 / (BLUR * math.sqrt(2)))
     kernel = torch.tensor([(1 - inside) / 2, inside, (1 - inside) / 2])
@@ -70,7 +76,7 @@ def blurred(images: torch.Tensor) -> torch.Tensor:
 
 def draw(
     tasks: int, classes: int, shots: int, queries: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Float[Tensor, "tasks points 28 28"], Int[Tensor, "tasks points"]]:
     """Few-shot tasks: images (tasks, points, 28, 28) and classes (tasks, points).
 
     The first ``classes * shots`` points are labelled, their classes take turns; the queries are of random classes.

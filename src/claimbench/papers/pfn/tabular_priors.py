@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from claimbench.papers.pfn.gaussian_process import rbf
 
@@ -43,7 +45,7 @@ def scaled_beta(
 
 def networks(
     datasets: int, points: int, features: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Float[Tensor, "datasets points features"], Float[Tensor, "datasets points"]]:
     """Networks of three layers whose width, weights' spread, noise and number of inputs are drawn for each dataset.
 
     Returns:
@@ -74,7 +76,7 @@ def networks(
 
 def processes(
     datasets: int, points: int, features: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Float[Tensor, "datasets points features"], Float[Tensor, "datasets points"]]:
     """Gaussian processes on inputs in [0, 1]; shapes as of :func:`networks`, rows in no order.
 
     Standardised inputs are multiplied by the largest number of features over the number used.
@@ -93,23 +95,25 @@ def rescaling(used: torch.Tensor | int, features: int) -> Any:
     return features / used
 
 
-def standardise(x: torch.Tensor) -> torch.Tensor:
-    """Mean 0 and deviation 1 over points (..., points, features); columns of zeros stay."""
+def standardise(x: Float[Tensor, "*datasets points features"]) -> Float[Tensor, "*datasets points features"]:
+    """Mean 0 and deviation 1 over points; columns of zeros stay."""
     return (x - x.mean(-2, keepdim=True)) / (x.std(-2, keepdim=True) + 1e-6)
 
 
-def above_median(value: torch.Tensor) -> torch.Tensor:
-    """1.0 where a value (..., points) is above the median of its dataset (the lower one of two)."""
+def above_median(value: Float[Tensor, "*datasets points"]) -> Float[Tensor, "*datasets points"]:
+    """1.0 where a value is above the median of its dataset (the lower one of two)."""
     return (value > value.median(-1, keepdim=True).values).to(value)
 
 
-def alternate(x: torch.Tensor, y: torch.Tensor, begins: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def alternate(
+    x: Float[Tensor, "datasets points features"], y: Float[Tensor, "datasets points"], begins: Bool[Tensor, " datasets"]
+) -> tuple[Float[Tensor, "datasets points features"], Float[Tensor, "datasets points"]]:
     """Rows reordered so that the classes take turns, which keeps every labelled part balanced.
 
     Args:
-        x: (datasets, points, features).
-        y: (datasets, points) 0 or 1.
-        begins: (datasets,) whether class 1 does.
+        x: inputs.
+        y: labels, 0 or 1.
+        begins: whether class 1 does.
     """
     order = y.argsort(dim=1, stable=True)
     half = order.shape[1] // 2

@@ -26,7 +26,7 @@ def _points(run: Run) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     of a seed."""
     import torch
 
-    h, generator = run.h, run.torch_generator("points")
+    h, generator = run.h, run.torch_generator("points", device="cpu")
     x = torch.randn(h.inputs, h.d, generator=generator, dtype=torch.float64)
     w = torch.randn(h.weights, h.d, generator=generator, dtype=torch.float64)
     b = torch.rand(h.weights, generator=generator, dtype=torch.float64)
@@ -49,7 +49,7 @@ def _estimate(run: Run, m: int, generator: torch.Generator, x: Any, w: Any, b: A
 def fit_estimation(run: Run, data: None) -> Artifact:
     """The estimates of one draw of features."""
     x, w, b = _points(run)
-    return {"estimate": _estimate(run, int(run.setting["m"]), run.torch_generator("features"), x, w, b)}
+    return {"estimate": _estimate(run, int(run.setting["m"]), run.torch_generator("features", device="cpu"), x, w, b)}
 
 
 def score_estimation(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
@@ -71,7 +71,7 @@ def fit_bias(run: Run, data: None) -> Artifact:
     projected = []
     total = torch.zeros(len(x), len(w), dtype=torch.float64)
     squares = torch.zeros_like(total)
-    generator = run.torch_generator("features")
+    generator = run.torch_generator("features", device="cpu")
     for _ in range(run.h.draws):
         estimate = _estimate(run, run.h.features, generator, x, w, b)
         total += estimate
@@ -104,7 +104,7 @@ def fit_variance(run: Run, data: None) -> Artifact:
     x, w, b = _points(run)
     # around the exact mean, so that the batches' means are unbiased
     exact = features.exact(run.method, x[:1], w[:1], b[:1])[0, 0]
-    generator = run.torch_generator("features")
+    generator = run.torch_generator("features", device="cpu")
     found = []
     for _ in range(h.batches):
         drawn = features.draw(run.method, h.features, h.d, generator)
@@ -133,7 +133,7 @@ def fit_bundling(run: Run, data: None) -> Artifact:
 
     from claimbench.papers.snnk import features, layers
 
-    h, generator = run.h, run.torch_generator("layers")
+    h, generator = run.h, run.torch_generator("layers", device="cpu")
     x = torch.randn(h.inputs, h.d, generator=generator, dtype=torch.float64)
     widths = [h.d, *[h.width] * h.depth]
     weights = [
@@ -194,7 +194,7 @@ def _cosine_network(run: Run) -> tuple[torch.Tensor, list[torch.Tensor], list[to
     """Inputs (n, d), and weights and biases of cos(W_2 cos(W_1 x + b_1) + b_2); inputs and rows of a fixed length."""
     import torch
 
-    h, generator = run.h, run.torch_generator("points")
+    h, generator = run.h, run.torch_generator("points", device="cpu")
     x, first, second = (
         torch.randn(n, d, generator=generator, dtype=torch.float64)
         for n, d in ((h.inputs, h.d), (h.width, h.d), (h.width, h.width))
@@ -208,7 +208,7 @@ def fit_bundled_network(run: Run, data: None) -> Artifact:
     from claimbench.papers.snnk import features, layers
 
     x, weights, biases = _cosine_network(run)
-    m, generator = int(run.setting["m"]), run.torch_generator("features")
+    m, generator = int(run.setting["m"]), run.torch_generator("features", device="cpu")
     maps = [features.Universal.draw("cos", m, d, generator) for d in (x.shape[1], 2 * m)]
     return {"outputs": maps[1].phi(maps[0].phi(x)) @ layers.bundle(weights, biases, maps).T}
 
@@ -234,7 +234,7 @@ def _regression(run: Run, data: Data | None, test: bool = False) -> dict[str, to
     if data is None:
         names = {"train": 0.6, "val": 0.2} | ({"test": 0.2} if test else {})
         found = {
-            name: friedman(round(share * run.h.samples), run.torch_generator(f"friedman {name}"))
+            name: friedman(round(share * run.h.samples), run.torch_generator(f"friedman {name}", device="cpu"))
             for name, share in names.items()
         }
     else:
@@ -254,10 +254,11 @@ def _regression(run: Run, data: Data | None, test: bool = False) -> dict[str, to
 def _tower(run: Run, inputs: int) -> Any:
     from claimbench.papers.snnk.regression import Tower
 
-    return Tower.draw(inputs, run.h.m, int(run.setting["depth"]), run.torch_generator("tower"))
+    return Tower.draw(inputs, run.h.m, int(run.setting["depth"]), run.torch_generator("tower", device="cpu"))
 
 
 def fit_regression__ridge(run: Run, data: Data | None) -> Artifact:
+    """Linear regression, with the penalty that validates best."""
     from claimbench.papers.snnk.regression import ridge_path
 
     parts = _regression(run, data)
@@ -291,7 +292,7 @@ def fit_regression__adam(run: Run, data: Data | None) -> Artifact:
     parts = _regression(run, data)
     z = _tower(run, parts["train_x"].shape[1])(parts["train_x"])
     h = run.h
-    theta = train(z, parts["train_y"], h.epochs, h.batch, h.learning_rate, run.torch_generator("order"))
+    theta = train(z, parts["train_y"], h.epochs, h.batch, h.learning_rate, run.torch_generator("order", device="cpu"))
     optimum = ridge_path(z, _shuffled(run, parts["train_y"]), [1e-12])[0]
     losses = [float((z @ found - parts["train_y"]).square().mean()) for found in (theta, optimum)]
     run.metric("train/excess", run.finite(losses[0]) - losses[1])
@@ -361,46 +362,71 @@ def fit_fit_time(run: Run, data: None) -> Artifact:
         if run.method == "closed":
             ridge_path(z, parts["train_y"], h.penalties)
         else:
-            train(z, parts["train_y"], h.epochs, h.batch, h.learning_rate, run.torch_generator("order"))
+            train(z, parts["train_y"], h.epochs, h.batch, h.learning_rate, run.torch_generator("order", device="cpu"))
         best = min(best, time.perf_counter() - start)
     return {"seconds": best}
 
 
 def score_fit_time(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
+    """The seconds that the fit took."""
     return {"test/seconds": artifact["seconds"]}
 
 
 # ---- compression -----------------------------------------------------------------------------------------------------
 
 
-def fit_compression(run: Run, data: Data) -> Artifact:
-    """A classifier of digits; ``train/reduction``: the plain network's parameters over this one's. The sabotage gives
-    all but the plain network labels out of order."""
+def fit_many_compression(runs: list[Run], datas: list[Data]) -> list[Artifact]:
+    """Classifiers of digits, those of one kind as a stack; ``train/reduction``: the plain network's parameters over
+    this one's. The sabotage gives all but the plain network labels out of order."""
+    from claimbench.training import in_stacks
+
+    return in_stacks(
+        runs, lambda run: sorted(run.hyper.items()), lambda part: _classifiers([(runs[i], datas[i]) for i in part])
+    )
+
+
+def _classifiers(pairs: list[tuple[Run, Data]]) -> list[Artifact]:
     import torch
 
     from claimbench.papers.snnk import digits
 
-    train = data.arrays["train_idx"]
-    x = data.arrays["x"].reshape(len(data.arrays["x"]), -1)[train].astype(np.float32) / 16
-    y = torch.from_numpy(data.arrays["y"][train])
-    with run.torch_stream("init"):
-        net = digits.classifier(run.method, x.shape[1], 10, run.h, run.torch_generator("projections"))
-        plain = digits.classifier("mlp", x.shape[1], 10, run.h, run.torch_generator("projections"))
-    found = digits.train(run, net, torch.from_numpy(x), y if run.method == "mlp" else _shuffled(run, y))
-    run.metric("train/reduction", sum(p.numel() for p in plain.parameters()) / run.counts["n_params"])
-    return dict(found)
+    xs, ys, nets = [], [], []
+    for run, data in pairs:
+        train = data.arrays["train_idx"]
+        xs.append(torch.from_numpy(_flat(data.arrays["x"][train])))
+        y = torch.from_numpy(data.arrays["y"][train])
+        ys.append(y if run.method == "mlp" else _shuffled(run, y))
+        with run.torch_stream("init"):
+            nets.append(_classifier(run, run.method, xs[-1].shape[1]))
+    runs = [run for run, _ in pairs]
+    found = digits.train(runs, nets, torch.stack(xs), torch.stack(ys))
+    plain = sum(p.numel() for p in _classifier(runs[0], "mlp", xs[0].shape[1]).parameters())
+    for run in runs:
+        run.metric("train/reduction", plain / run.counts["n_params"])
+    return found
+
+
+def _classifier(run: Run, method: str, inputs: int) -> torch.nn.Module:
+    from claimbench.papers.snnk import digits
+
+    return digits.classifier(method, inputs, 10, run.h, run.torch_generator("projections", device="cpu"))
+
+
+def _flat(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Digits (n, 8, 8) as rows (n, 64) in [0, 1]."""
+    return x.reshape(len(x), -1).astype(np.float32) / 16
 
 
 def score_compression(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Test accuracy."""
     import torch
 
-    from claimbench.papers.snnk import digits
+    from claimbench.nn.state import unpack
 
-    x = data.arrays["test_x"].reshape(len(data.arrays["test_x"]), -1).astype(np.float32) / 16
-    net = digits.classifier(run.method, x.shape[1], 10, run.h, run.torch_generator("projections"))
-    net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in artifact.items()})
+    x = torch.from_numpy(_flat(data.arrays["test_x"]))
+    net = unpack(_classifier(run, run.method, x.shape[1]), artifact)
     with torch.no_grad():
-        predicted = net(torch.from_numpy(x)).argmax(1).numpy()
+        predicted = net(x).argmax(1).numpy()
     return {"test/accuracy": float((predicted == data.arrays["test_y"]).mean())}
 
 
@@ -408,53 +434,51 @@ def score_compression(run: Run, artifact: Artifact, data: Data) -> dict[str, flo
 
 
 def _images(x: np.ndarray[Any, Any], turned: bool) -> torch.Tensor:
-    """Digits in [0, 1]; for the new task turned by a quarter, light and dark exchanged."""
+    """Digits (n, 1, 8, 8) in [0, 1]; for the new task turned by a quarter, light and dark exchanged."""
     import torch
 
     pixels = x.astype(np.float32) / 16
     if turned:
         pixels = 1 - np.rot90(pixels, axes=(1, 2))
-    return torch.from_numpy(np.ascontiguousarray(pixels))
+    return torch.from_numpy(np.ascontiguousarray(pixels[:, None]))
 
 
 def fit_adapters(run: Run, data: Data) -> Artifact:
     """``pretrained``: a transformer on the digits as they are. All others: adapted from it to turned, inverted ones."""
     import torch
 
+    from claimbench.nn.state import unpack
     from claimbench.papers.snnk import digits
 
     train = data.arrays["train_idx"]
     x = _images(data.arrays["x"][train], turned=run.method != "pretrained")
     y = torch.from_numpy(data.arrays["y"][train])
     with run.torch_stream("init"):
-        net = digits.PatchTransformer(x.shape[1], 10, run.h)
+        net = digits.transformer(x.shape[-1], 10, run.h)
         if run.method != "pretrained":
-            _load(net, run.inputs["pretrained"])
-            net.adapt(run.method, run.h, run.torch_generator("projections"))
-    found = digits.train(run, net, x, y)
+            digits.adapt(
+                unpack(net, run.inputs["pretrained"]),
+                run.method,
+                run.h,
+                run.torch_generator("projections", device="cpu"),
+            )
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    head = sum(p.numel() for p in net.head.parameters())
-    run.metric("train/adapter_parameters", trained - head)
-    return dict(found)
-
-
-def _load(net: torch.nn.Module, artifact: Artifact) -> None:
-    import torch
-
-    net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in artifact.items()})
+    run.metric("train/adapter_parameters", trained - sum(p.numel() for p in net.classifier.parameters()))
+    return digits.train([run], [net], x[None], y[None])[0]
 
 
 def score_adapters(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
+    """Test accuracy."""
     import torch
 
+    from claimbench.nn.state import unpack
     from claimbench.papers.snnk import digits
 
     x = _images(data.arrays["test_x"], turned=run.method != "pretrained")
-    net = digits.PatchTransformer(x.shape[1], 10, run.h)
+    net = digits.transformer(x.shape[-1], 10, run.h)
     if run.method != "pretrained":
-        net.adapt(run.method, run.h, run.torch_generator("projections"))
-    _load(net, artifact)
-    net.eval()
+        digits.adapt(net, run.method, run.h, run.torch_generator("projections", device="cpu"))
+    unpack(net, artifact).eval()
     with torch.no_grad():
         predicted = net(x).argmax(1).numpy()
     return {"test/accuracy": float((predicted == data.arrays["test_y"]).mean())}

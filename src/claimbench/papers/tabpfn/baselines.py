@@ -202,7 +202,9 @@ def _lightgbm(parameters: dict[str, Any], seed: int, categorical: Sequence[int])
     if "subsample" in given:
         given["subsample_freq"] = 1  # without it the library ignores the share
 
-    class Categorical(_library("lightgbm").LGBMClassifier):  # type: ignore[misc]
+    base: Any = _library("lightgbm").LGBMClassifier
+
+    class Categorical(base):
         """Told of the categories where the library listens, in ``fit``; the official code names them in vain."""
 
         def fit(self, X: Any, y: Any) -> Any:

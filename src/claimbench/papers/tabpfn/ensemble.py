@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float
 
 TEMPERATURE = 0.8
 
@@ -39,15 +39,15 @@ def members(count: int, classes: int, columns: int, random: np.random.RandomStat
     return [Member(pairs[i][0], pairs[i][1], raised) for i in order for raised in (False, True)][:count]
 
 
-def rotated(z: NDArray[np.float64], rotation: int) -> NDArray[np.float64]:
+def rotated(z: Float[np.ndarray, "rows columns"], rotation: int) -> Float[np.ndarray, "rows columns"]:
     """Columns moved to the left; a rotation beyond the columns left changes nothing, as in the released code."""
     return np.concatenate([z[:, rotation:], z[:, :rotation]], 1)
 
 
 def probabilities(
-    logits: Sequence[NDArray[np.float32]], of: Sequence[Member], temperature: float = TEMPERATURE
-) -> NDArray[np.float64]:
-    """Class probabilities (queries, classes) from the members' logits (queries, classes) in their own notation."""
+    logits: Sequence[Float[np.ndarray, "queries classes"]], of: Sequence[Member], temperature: float = TEMPERATURE
+) -> Float[np.ndarray, "queries classes"]:
+    """Class probabilities from the members' logits, each in the member's own notation."""
     back = [np.roll(part.astype(np.float64), -member.shift, axis=1) for part, member in zip(logits, of, strict=True)]
     mean = np.mean(back, 0) / temperature
     grown = np.exp(mean - mean.max(1, keepdims=True))

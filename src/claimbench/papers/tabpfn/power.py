@@ -9,6 +9,7 @@ by Newton's method inside a bracket, all columns in step.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -19,17 +20,19 @@ _STEPS = 40
 _SERIES_BELOW = 0.05
 
 
-def transform(x: Array, lambdas: Array) -> Array:
-    """Columns of ``x`` (n, k) raised by their ``lambdas`` (k,); NaN stays NaN."""
+def transform(
+    x: Float[np.ndarray, "n columns"], lambdas: Float[np.ndarray, " columns"]
+) -> Float[np.ndarray, "n columns"]:
+    """Columns of ``x`` raised by their ``lambdas``; NaN stays NaN."""
     size, sign = np.log1p(np.abs(x)), np.where(x < 0, -1.0, 1.0)
     return np.asarray(sign * _derivatives(size, np.where(x < 0, 2 - lambdas, lambdas), 0)[0])
 
 
-def best_lambdas(x: Array) -> Array:
-    """The most likely lambda of each column, (k,); 1 where a column has no spread.
+def best_lambdas(x: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, " columns"]:
+    """The most likely lambda of each column; 1 where a column has no spread.
 
     Args:
-        x: (n, k), NaN where a value is missing.
+        x: NaN where a value is missing.
     """
     known = ~np.isnan(x)
     count = np.maximum(known.sum(0), 1)
@@ -64,7 +67,12 @@ def _spread(x: Array, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _likelihood(
-    lambdas: Array, size: Array, negative: NDArray[np.bool_], known: NDArray[np.bool_], count: Array, pull: Array
+    lambdas: Array,
+    size: Array,
+    negative: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    count: NDArray[np.int64],
+    pull: Array,
 ) -> tuple[Array, Array]:
     """First and second derivative of the log likelihood per value, ``-log(variance) / 2 + (lambda - 1) pull / n``."""
     value, first, second = _derivatives(size, np.where(negative, 2 - lambdas, lambdas), 2)

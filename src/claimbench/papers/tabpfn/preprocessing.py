@@ -7,6 +7,7 @@ value is missing.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
 from claimbench.papers.tabpfn import power
@@ -19,14 +20,14 @@ OUTLIER = 4.0
 """Standard deviations beyond which values grow with the logarithm only."""
 
 
-def standardise(x: Array, n: int) -> Array:
+def standardise(x: Float[np.ndarray, "rows columns"], n: int) -> Float[np.ndarray, "rows kept"]:
     """z-scores by the first ``n`` rows, clipped to +-100; columns that are constant there are dropped."""
     mean, deviation = _moments(x[:n], ~np.isnan(x[:n]))
     z = np.clip((x - mean) / (deviation + 1e-6), -LIMIT, LIMIT)
     return z[:, ~(z[:n] == z[0]).all(0)]
 
 
-def raise_to_normal(z: Array, n: int) -> Array:
+def raise_to_normal(z: Float[np.ndarray, "rows columns"], n: int) -> Float[np.ndarray, "rows columns"]:
     """Each column under the Yeo-Johnson transform that makes its first ``n`` rows most normal, standardised again.
 
     A column whose transform is not finite is left as it is.
@@ -41,7 +42,7 @@ def raise_to_normal(z: Array, n: int) -> Array:
     return np.where(good, raised, z)
 
 
-def squash_outliers(z: Array, n: int) -> Array:
+def squash_outliers(z: Float[np.ndarray, "rows columns"], n: int) -> Float[np.ndarray, "rows columns"]:
     """Values beyond four standard deviations move to the logarithm of their distance.
 
     Mean and deviation are those of the first ``n`` rows without the values beyond four deviations of all of them.
@@ -57,13 +58,13 @@ def squash_outliers(z: Array, n: int) -> Array:
         return np.asarray(np.minimum(upper + np.log1p(np.abs(z)), z))
 
 
-def prepare(x: Array, n: int, raised: bool) -> Array:
+def prepare(x: Float[np.ndarray, "rows columns"], n: int, raised: bool) -> Float[np.ndarray, "rows kept"]:
     """All of the above: (rows, columns left)."""
     z = standardise(x, n)
     return squash_outliers(raise_to_normal(z, n) if raised else z, n)
 
 
-def pad(z: Array, features: int) -> NDArray[np.float32]:
+def pad(z: Float[np.ndarray, "rows columns"], features: int) -> Float32[np.ndarray, "rows features"]:
     """Zeros for what is missing and for the columns up to ``features``; values times ``features`` / columns, so that
     few columns carry as much as many."""
     columns = z.shape[1]

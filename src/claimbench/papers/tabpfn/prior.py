@@ -7,7 +7,7 @@ and causes of its own, padded to the largest of its group.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -49,7 +49,7 @@ class Configuration:
     group: int = 16
 
     @classmethod
-    def of(cls, hyper: dict[str, Any]) -> Configuration:
+    def of(cls, hyper: Mapping[str, Any]) -> Configuration:
         """From hyper-parameters of the same names; others are left out."""
         return cls(**{field.name: hyper[field.name] for field in fields(cls) if field.name in hyper})
 
@@ -61,12 +61,15 @@ class Draws:
         self.generator, self.device = generator, generator.device
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+        """Uniform in low..high, float32 of the given shape."""
         return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
 
     def normal(self, *shape: int) -> torch.Tensor:
+        """Standard normal, float32 of the given shape."""
         return torch.randn(shape, generator=self.generator, device=self.device)
 
     def coin(self, *shape: int, p: float | torch.Tensor = 0.5) -> torch.Tensor:
+        """True with probability ``p``, bool of the given shape."""
         return self.uniform(*shape) < p
 
     def integer(self, low: torch.Tensor | int, high: torch.Tensor | int, *shape: int) -> torch.Tensor:

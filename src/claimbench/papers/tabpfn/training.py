@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 IGNORED = -100
 
 
-def build(configuration: dict[str, Any]) -> PriorFittedTransformer:
+def build(configuration: Mapping[str, Any]) -> PriorFittedTransformer:
     """The network of a configuration, freshly initialised; a query sees labelled rows only (Section 4.1)."""
     c = configuration
     return PriorFittedTransformer(
@@ -56,7 +57,7 @@ def draw(run: Run, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     generator = torch.Generator(run.device).manual_seed(start.initial_seed() + 1)
     tables = max(1, h.tokens // rows)
     with torch.autocast(generator.device.type, enabled=False):  # tables are float32 in every precision of the training
-        x, y = prior.sample(tables, labelled, prior.Configuration.of(run.hyper | {"rows": rows}), generator)
+        x, y = prior.sample(tables, labelled, prior.Configuration.of({**run.hyper, "rows": rows}), generator)
     if h.sabotage == "shuffled-labels":
         y = y.gather(1, torch.rand(y.shape, generator=generator, device=y.device).argsort(1))
     return x, y, labelled
@@ -116,7 +117,7 @@ def held_out(run: Run, net: nn.Module) -> dict[str, float]:
     """
     h, largest = run.h, max(run.h.sizes)
     rows = largest + h.asked
-    configuration = prior.Configuration.of(run.hyper | {"rows": rows})
+    configuration = prior.Configuration.of({**run.hyper, "rows": rows})
     x, y = prior.sample(h.tested, largest, configuration, run.torch_generator("held-out"))
     valid = y[:, 0] != IGNORED
     x, y = x[valid], y[valid]

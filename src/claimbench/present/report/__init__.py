@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from claimbench import files
 from claimbench.plan.plan import Plan, make_plan
 from claimbench.records.columns import arrow_schema
-from claimbench.records.costs import forecast_s, read_costs
+from claimbench.records.conclusions import runs_done
+from claimbench.records.costs import forecast_s, ledger, read_costs
 from claimbench.spec.words import TIERS, VERDICTS
 
 _MOST_RUNS = 5000
@@ -18,8 +20,14 @@ _MOST_CELLS = 60
 Row = dict[str, Any]
 
 
-def build(plan: Plan) -> Path:
-    """Write ``report/index.html`` of the tier and return its path. Everything is inline: opening it fetches nothing."""
+def build(plan: Plan, papers: Collection[str] | None = None, forecasts: bool = True) -> Path:
+    """Write ``report/index.html`` of the tier and return its path. Everything is inline: opening it fetches nothing.
+
+    Args:
+        plan: of which only the papers are read, so an outline will do.
+        papers: those that are through, by default all; the others are shown as pending.
+        forecasts: say what every tier would take. It costs as much as the rest of the page.
+    """
     import jinja2
     import pyarrow.parquet as pq
 
@@ -30,18 +38,22 @@ def build(plan: Plan) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        extensions=["jinja2.ext.loopcontrols"],
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["g"] = lambda value: "" if value is None else f"{value:.4g}"
-    papers = [_paper(plan, slug, read) for slug in plan.papers]
+    shown = plan.papers if papers is None else papers
+    done = runs_done(tier)
+    pending = {slug: done.get(slug, (0, 0)) for slug in plan.papers if slug not in shown}
     inline = {
         name: jinja2.utils.markupsafe.Markup((Path(__file__).parent / name).read_text())
         for name in ("style.css", "script.js")
     }
     page = environment.get_template("page.html.j2").render(
-        papers=papers,
+        papers=[_paper(plan, slug, read, pending.get(slug)) for slug in plan.papers],
+        pending=pending,
         tier=plan.config.tier,
         verdict_words=VERDICTS,
         style=inline["style.css"],
@@ -49,8 +61,8 @@ def build(plan: Plan) -> Path:
         verdicts=[_claim(row) for row in read["verdicts"]],
         margins=_margins(read["margins"]),
         runs=_runs(read),
-        costs=_costs(plan),
-        forecasts=_forecasts(plan),
+        costs=_costs(plan, read["runs"]),
+        forecasts=_forecasts(plan) if forecasts else [],
         environment=_environment(read["runs"]),
         qc=files.read_json(tier / "qc.json") or [],
         totals=Counter(row["verdict"] for row in read["verdicts"]),
@@ -60,10 +72,14 @@ def build(plan: Plan) -> Path:
     return path
 
 
-def _paper(plan: Plan, slug: str, read: dict[str, list[Row]]) -> Row:
+def _paper(plan: Plan, slug: str, read: dict[str, list[Row]], pending: tuple[int, int] | None) -> Row:
+    """What the page shows of a paper; ``pending`` are the done and all runs of one that is not through."""
     from markupsafe import Markup
 
     spec = plan.papers[slug]
+    if pending:
+        done, total = pending
+        return {"spec": spec, "slug": slug, "count": Counter(), "pending": f"pending, {done} of {total} runs done"}
     folder = plan.tier_dir / "papers" / slug
     tables = [
         Markup((folder / "tables" / f"{name}.html").read_text())
@@ -76,7 +92,15 @@ def _paper(plan: Plan, slug: str, read: dict[str, list[Row]]) -> Row:
         figures.append((path.stem, Markup(_own_ids(text[text.index("<svg") :], path.stem))))
     count = Counter(row["verdict"] for row in read["verdicts"] if row["paper"] == slug)
     statuses = Counter(row["status"] for row in read["runs"] if row["paper"] == slug)
-    return {"spec": spec, "slug": slug, "tables": tables, "figures": figures, "count": count, "statuses": statuses}
+    return {
+        "spec": spec,
+        "slug": slug,
+        "pending": "",
+        "tables": tables,
+        "figures": figures,
+        "count": count,
+        "statuses": statuses,
+    }
 
 
 def _own_ids(svg: str, prefix: str) -> str:
@@ -138,14 +162,14 @@ def _runs(read: dict[str, list[Row]]) -> list[Row]:
     return [{**row, "metrics": "; ".join(values[row["run_key"]])} for row in read["runs"]]
 
 
-def _costs(plan: Plan) -> list[Row]:
-    """The ledger of this tier and of every other tier that has one."""
+def _costs(plan: Plan, runs: list[Row]) -> list[Row]:
+    """The ledger of this tier's ``runs`` and of every other tier that has one."""
     import pyarrow.parquet as pq
 
     folder = plan.tier_dir.parent
-    return [
+    return ledger(runs) + [
         row
-        for tier in (plan.config.tier, *(t for t in TIERS if t != plan.config.tier))
+        for tier in (t for t in TIERS if t != plan.config.tier)
         if (path := folder / tier / "costs.parquet").is_file()
         for row in pq.read_table(path, schema=arrow_schema("costs")).to_pylist()
     ]
