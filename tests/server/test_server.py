@@ -89,12 +89,12 @@ def test_a_thousand_runs_and_a_server_killed_on_the_way(
         except BaseException as error:
             failure.append(error)
 
-    importing = threading.Thread(target=first)
-    importing.start()
+    first_import = threading.Thread(target=first)
+    first_import.start()
     wait(lambda: len(stored(server.uri)) >= 200, 120, "the import of 200 runs")
     server.kill()
-    importing.join(60)
-    assert not importing.is_alive()
+    first_import.join(60)
+    assert not first_import.is_alive()
     (error,) = failure
     assert isinstance(error, UserError)
     assert f"tracking store {server.uri} cannot be used now" in str(error)
