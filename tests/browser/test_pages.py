@@ -14,7 +14,7 @@ import pytest
 
 from claimbench.tracking import importing
 from tests.conftest import PaperFolder
-from tests.unit.test_report import page
+from tests.unit.present.test_report import page
 from tests.unit.tracking.test_importing import finish
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore")]

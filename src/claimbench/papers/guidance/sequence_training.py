@@ -69,7 +69,7 @@ def train(
             x, answers, lengths = drawn(task, h.batch, h, tasks)
         else:
             chosen = blocks[torch.randint(len(blocks), (h.batch,), generator=tasks)]
-            x, answers, lengths = chosen[:, :-1], chosen[:, 1:], torch.empty(0)
+            x, answers, lengths = chosen[:, :-1], chosen[:, 1:], torch.empty(0, dtype=torch.long)
         x, answers, lengths = x.to(device), answers.to(device), lengths.to(device)
         with torch.random.fork_rng(devices=[]):  # dropout draws from the global stream
             torch.manual_seed(dropouts.initial_seed() + step)
