@@ -24,8 +24,9 @@ $(READY): pyproject.toml constraints.txt tools/install.sh
 
 install: $(READY)  ## only the virtual environment
 
+# Two workers share the cores, so a test takes one thread.
 test: $(READY)  ## all tests
-	@pytest $(PYTEST)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} pytest $(PYTEST)
 
 test-slurm:  ## the tests on a Slurm cluster of one node, started here (needs root, slurm-wlm and munge)
 	@$(MAKE) --no-print-directory install EXTRAS=dev,slurm
