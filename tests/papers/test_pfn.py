@@ -203,13 +203,16 @@ def test_parts_of_a_batch_have_sizes_of_their_own(monkeypatch: pytest.MonkeyPatc
 def test_nuts_answers_the_first_datasets_of_the_network() -> None:
     pytest.importorskip("pyro")
     small = {"d": 1, "tested": 5, "first": 2, "sizes": [1, 2], "small": 2, "warm_up": 4, "samples": 4}
-    scores = {}
-    for method in ("map", "quadrature", "nuts"):
-        scores[method] = experiments.score_hyper_gp(run_of("hyper-gp", method, **small), {}, None)
+
+    def scored(method: str, **hyper: Any) -> dict[str, float]:
+        run = run_of("hyper-gp", method, **hyper)
+        return experiments.score_hyper_gp(run, experiments.fit_hyper_gp(run, None), None)
+
+    scores = {method: scored(method, **small) for method in ("map", "quadrature", "nuts")}
     assert scores["nuts"]["test/nll_first"] == pytest.approx(
         (scores["nuts"]["test/nll_1"] + scores["nuts"]["test/nll_2"]) / 2
     )
-    few = experiments.score_hyper_gp(run_of("hyper-gp", "quadrature", **{**small, "first": 5}), {}, None)
+    few = scored("quadrature", **{**small, "first": 5})
     assert few["test/nll_first"] == pytest.approx(few["test/nll_small"])
     assert scores["quadrature"]["test/nll_first"] != pytest.approx(few["test/nll_first"])
     assert abs(scores["nuts"]["test/nll_first"] - scores["quadrature"]["test/nll_first"]) < 1

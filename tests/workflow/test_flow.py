@@ -217,6 +217,8 @@ def test_make_is_stopped_with_one_sentence(tmp_path: Path, which: signal.Signals
         cwd=ROOT,
         env=environment(),
         start_new_session=True,
+        # a shell that puts the tests into the background leaves interrupts ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
