@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from claimbench import files
 from claimbench.errors import DataUnavailable, UserError, nearest
 from claimbench.plan.plan import Plan
-
-if TYPE_CHECKING:
-    pass
 
 
 def data_marker(plan: Plan, dataset: str) -> Path:

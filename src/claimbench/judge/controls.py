@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from claimbench import files
 from claimbench.plan.plan import Plan
 from claimbench.spec.paper import ExperimentSpec, Floor
-
-if TYPE_CHECKING:
-    pass
 
 
 def write_faults(plan: Plan, papers: Collection[str] | None = None) -> None:

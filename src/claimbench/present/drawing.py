@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from claimbench import files
 from claimbench.figures import COLOURS, Tables
 from claimbench.spec.paper import PaperSpec
-
-if TYPE_CHECKING:
-    pass
-
 
 STYLE: dict[str, Any] = {
     "figure.figsize": (6.4, 3.8),

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 from claimbench.spec.config import Config
 from claimbench.tracking.importing import QUIET, default_uri
-
-if TYPE_CHECKING:
-    pass
 
 
 def ui(config: Config, port: int) -> int:
