@@ -6,7 +6,7 @@ import json
 import math
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +50,13 @@ class _Context:
     experiments: dict[str, Row]
     alpha: float
     multiplier: float
+    memory: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def once(self, key: tuple[str, ...], make: Callable[[], Any]) -> Any:
+        """What does not depend on the margin, made for the first margin and kept for the others."""
+        if key not in self.memory:
+            self.memory[key] = make()
+        return self.memory[key]
 
 
 @dataclass
@@ -197,6 +204,11 @@ def _format(value: float, claim: Measured, context: _Context) -> str:
 
 
 def _published(claim: Measured, selector: Selector, context: _Context) -> pd.DataFrame:
+    key = (claim.id, "published", selector.model_dump_json())
+    return context.once(key, lambda: _printed(claim, selector, context))  # type: ignore[no-any-return]
+
+
+def _printed(claim: Measured, selector: Selector, context: _Context) -> pd.DataFrame:
     of = context.published
     of = of[(of["experiment"] == claim.experiment) & (of["metric"] == claim.metric)]
     for column, wanted in (("method", selector.method), ("dataset", selector.dataset)):
@@ -256,8 +268,7 @@ def _better(claim: Better, row: Row, found: list[pd.DataFrame], scale: float, co
         return
     margin = claim.margin * context.multiplier
     sign = 1.0 if claim.higher_is_better else -1.0
-    a, b = (part.groupby(["stratum", "seed"])["value"].mean() for part in found)
-    differences = [sign * scale * part.to_numpy() for _, part in (a - b).groupby(level="stratum")]
+    differences = context.once((claim.id, "differences"), lambda: _differences(found, sign * scale))
     result = statistics.paired(differences, margin, context.alpha)
     means = [float(part["value"].mean()) * scale for part in found]
     row |= {"margin": margin, "measured": " vs ".join(_format(m, claim, context) for m in means)}
@@ -282,6 +293,12 @@ def _better(claim: Better, row: Row, found: list[pd.DataFrame], scale: float, co
         row["seeds_needed"] = statistics.seeds_needed(result.effect - margin, half * math.sqrt(result.n) / 2, result.n)
 
 
+def _differences(found: list[pd.DataFrame], scale: float) -> list[Any]:
+    """A minus B in displayed units, an array of the seeds for each stratum."""
+    a, b = (part.groupby(["stratum", "seed"])["value"].mean() for part in found)
+    return [scale * part.to_numpy() for _, part in (a - b).groupby(level="stratum")]
+
+
 def _ratio(claim: Ratio, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
     factor = 1 + (claim.factor - 1) * context.multiplier if claim.factor > 1 else claim.factor
     sides = [part.groupby("seed")["value"].mean().to_numpy() for part in found]
@@ -302,7 +319,9 @@ def _ratio(claim: Ratio, row: Row, found: list[pd.DataFrame], scale: float, cont
 
 
 def _trend(claim: Trend, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
-    table = found[0].pivot_table(index="seed", columns="x", values="value") * scale
+    table = context.once(
+        (claim.id, "table"), lambda: found[0].pivot_table(index="seed", columns="x", values="value") * scale
+    )
     x, y = table.columns.to_numpy(float), table.to_numpy(float)
     if x.size < 2 or not len(table):
         row |= {"verdict": "inconclusive", "reason": "fewer than two points on the axis"}
