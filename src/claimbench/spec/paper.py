@@ -102,7 +102,9 @@ class ExperimentSpec(Strict):
     rows: list[str] = Field(["method"], description="what the rows of the table are")
     columns: list[str] = Field(["dataset", "setting"], description="what its columns are")
     exclusive: bool = Field(False, description="measures times: its runs have the machine to themselves")
-    split: dict[str, Any] = Field({}, description="how the data is split: `protocol` and its parameters")
+    split: dict[str, Any] = Field(
+        {}, description="how the data is split: `protocol` and its parameters; `$axis` is a cell's level of that axis"
+    )
     hyper: dict[str, Any] = Field({}, description="hyper-parameters and their defaults, declared here or by the paper")
     resources: dict[str, Any] = Field({}, description="over the paper's")
     budget: Budget = Field(Budget(), description="limits of one run")

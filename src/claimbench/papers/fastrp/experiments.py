@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claimbench.errors import UserError
 from claimbench.papers.fastrp import projection
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def fit_classification(run: Run, data: Data) -> Artifact:
     """Scores of the test nodes by regressions on an embedding that saw no label."""
     U = run.inputs["embedding"]["U"]
     run.finite(float(np.abs(U).max()), "embedding")
-    return _classified(run, data, U, run.setting["percent"], run.setting["C"])
+    return _classified(run, data, U, run.setting["C"])
 
 
 def score_classification(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
@@ -87,27 +86,21 @@ def score_classification(run: Run, artifact: Artifact, data: Data) -> dict[str, 
     return _f1(artifact, data)
 
 
-def _classified(run: Run, data: Data, U: Any, percent: float, C: float) -> Artifact:
-    """Regressions on the first ``percent`` of the nodes of every shuffle.
+def _classified(run: Run, data: Data, U: Any, C: float) -> Artifact:
+    """Regressions on the training nodes of every shuffle.
 
     Returns:
-        ``scores`` (shuffles, test nodes, classes) float32, and ``n_train``, the number of nodes that trained.
+        ``scores`` (shuffles, test nodes, classes) float32.
     """
     from claimbench.papers.fastrp import classification
 
-    arrays = data.arrays
-    place = np.flatnonzero(np.isclose(arrays["shares"], percent / 100))
-    if not place.size:
-        shares = ", ".join(f"{share:g}" for share in arrays["shares"])
-        raise UserError(f"fastrp: percent is {percent}, which is none of the split's shares ({shares})")
-    n_train = int(arrays["n_train"][place[0]])
     if run.h.sabotage == "shuffled-embedding":
         U = run.rng("sabotage").permutation(U)
     scores = [
-        classification.scores(U, nodes[:n_train], labels[:n_train], nodes[n_train:], C)
-        for nodes, labels in zip(arrays["nodes"], arrays["train_labels"], strict=True)
+        classification.scores(U, nodes[: len(labels)], labels, nodes[len(labels) :], C)
+        for nodes, labels in zip(data.arrays["nodes"], data.arrays["train_labels"], strict=True)
     ]
-    return {"scores": np.stack(scores), "n_train": n_train}
+    return {"scores": np.stack(scores)}
 
 
 def _f1(artifact: Artifact, data: Data) -> dict[str, float]:
@@ -115,7 +108,7 @@ def _f1(artifact: Artifact, data: Data) -> dict[str, float]:
 
     found = []
     for nodes, scores in zip(data.arrays["nodes"], artifact["scores"], strict=True):
-        truth = data.arrays["labels"][nodes[artifact["n_train"] :]]
+        truth = data.arrays["labels"][nodes[-len(scores) :]]
         found.append(classification.f1(truth, classification.top_k(scores, truth)))
     micro, macro = np.mean(found, axis=0)
     return {"test/micro_f1": float(micro), "test/macro_f1": float(macro)}
@@ -129,7 +122,7 @@ def fit_parameters(run: Run, data: Data) -> Artifact:
     A, dimension = graph(data), run.setting["dim"]
     R = projection.very_sparse(A.shape[0], dimension, run.rng("projection"))
     U = projection.fastrp(A, R, [0.0, 0.0, 1.0, run.setting["alpha4"]], run.setting["beta"])
-    return _classified(run, data, U, run.h.percent, run.h.C)
+    return _classified(run, data, U, run.h.C)
 
 
 def score_parameters(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
@@ -150,7 +143,7 @@ def _reduced(run: Run, data: Data, powers: list[float], how: str) -> Artifact:
     else:
         draw = projection.very_sparse if how == "sparse" else projection.gaussian
         reduced = similarity.times(draw(A.shape[0], run.h.dim, generator))
-    return _classified(run, data, projection.rows_and_columns(reduced), run.h.percent, run.h.C)
+    return _classified(run, data, projection.rows_and_columns(reduced), run.h.C)
 
 
 def fit_reduction__sparse(run: Run, data: Data) -> Artifact:
