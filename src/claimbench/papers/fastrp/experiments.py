@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from claimbench import seeding
 from claimbench.papers.fastrp import projection
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def score_embedding(run: Run, artifact: Artifact, data: Data) -> dict[str, float
 
     Times stand in the record of every run.
     """
-    values = np.linalg.svd(artifact["U"] - artifact["U"].mean(0), compute_uv=False) ** 2
+    values = np.linalg.eigvalsh(np.cov(artifact["U"], rowvar=False))
     return {"test/effective_dimension": float(values.sum() ** 2 / (values**2).sum())}
 
 
@@ -133,37 +135,38 @@ def score_parameters(run: Run, artifact: Artifact, data: Data) -> dict[str, floa
 # ---- construction against reduction ----------------------------------------------------------------------------------
 
 
-def _reduced(run: Run, data: Data, powers: list[float], how: str) -> Artifact:
-    """One similarity matrix and one post-processing for every reduction: no normalisation of single powers."""
-    A = graph(data)
-    similarity = projection.Similarity(A, powers, run.h.beta)
-    generator = run.rng("projection")
-    if how == "svd":
-        reduced = similarity.svd(run.h.dim, generator)
-    else:
-        draw = projection.very_sparse if how == "sparse" else projection.gaussian
-        reduced = similarity.times(draw(A.shape[0], run.h.dim, generator))
+def _similarity(run: Run, data: Data, powers: list[float]) -> projection.Similarity:
+    return projection.Similarity(graph(data), powers, run.h.beta)
+
+
+def _reduced(run: Run, data: Data, reduced: Any) -> Artifact:
+    """One post-processing for every reduction: no normalisation of single powers."""
     return _classified(run, data, projection.rows_and_columns(reduced), run.h.C)
 
 
 def fit_reduction__sparse(run: Run, data: Data) -> Artifact:
     """Very sparse projection of the similarity matrix."""
-    return _reduced(run, data, weights(run), "sparse")
+    similarity = _similarity(run, data, weights(run))
+    return _reduced(run, data, similarity.times(projection.very_sparse(similarity.n, run.h.dim, run.rng("projection"))))
 
 
 def fit_reduction__gaussian(run: Run, data: Data) -> Artifact:
     """Gaussian projection of the same matrix."""
-    return _reduced(run, data, weights(run), "gaussian")
+    similarity = _similarity(run, data, weights(run))
+    return _reduced(run, data, similarity.times(projection.gaussian(similarity.n, run.h.dim, run.rng("projection"))))
 
 
-def fit_reduction__svd(run: Run, data: Data) -> Artifact:
-    """Its truncated singular value decomposition."""
-    return _reduced(run, data, weights(run), "svd")
+def fit_many_reduction__svd(runs: Sequence[Run], datas: Sequence[Data]) -> list[Artifact]:
+    """Its truncated singular value decomposition, one for all seeds: nothing of it is random but rounding."""
+    run = runs[0]
+    reduced = _similarity(run, datas[0], weights(run)).svd(run.h.dim, seeding.rng(0, "svd"))
+    return [_reduced(run, data, reduced) for run, data in zip(runs, datas, strict=True)]
 
 
 def fit_reduction__one_hop(run: Run, data: Data) -> Artifact:
     """Very sparse projection of the first power alone."""
-    return _reduced(run, data, [1.0], "sparse")
+    similarity = _similarity(run, data, [1.0])
+    return _reduced(run, data, similarity.times(projection.very_sparse(similarity.n, run.h.dim, run.rng("projection"))))
 
 
 def score_reduction(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
