@@ -238,10 +238,8 @@ def judged(
     }
     plan = make_plan(load_config(None, values))
     executor = runner.Runner(plan)
-    for name in (*needs, experiment):
-        jobs = [job for job in plan.jobs.values() if job.runs[0].cell.experiment == name]
-        runs = tuple(run for job in jobs for run in job.runs if keep(run))
-        job = dataclasses.replace(jobs[0], runs=runs)
+    for whole in plan.jobs.values():
+        job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
         for dataset in job.datasets:
             preparation.prepare(plan, dataset)
         executor.fit(job)

@@ -79,6 +79,9 @@ class TierBlock(Strict):
     grid: list[Block] = Field([], description="the cells, as products")
     resources: dict[str, Any] = Field({}, description="over the experiment's")
     budget: Budget | None = Field(None, description="in place of the experiment's")
+    joins: Name | None = Field(
+        None, description="an experiment whose jobs take these cells too, so that seconds of work share their imports"
+    )
     run_s: float | None = Field(None, ge=0, description="CPU-seconds of a run where a grid block gives none")
 
 
@@ -171,6 +174,9 @@ class PaperSpec(Strict):
                         f"experiments.{name}.published names {other!r}, which is no experiment "
                         f"({nearest(other, printed)})"
                     )
+            for tier, block in experiment.tiers.items():
+                if block.joins is not None:
+                    self._refuse_to_join(name, tier, block.joins)
             known = set(self.hyper) | set(experiment.hyper)
             for tier, block in experiment.tiers.items():
                 for where, hyper in [(f"tiers.{tier}", block.hyper)] + [
@@ -191,3 +197,18 @@ class PaperSpec(Strict):
                         )
                 Resources.model_validate(resources)
         return self
+
+    def _refuse_to_join(self, name: str, tier: Tier, host: str) -> None:
+        allowed = [
+            other
+            for other, experiment in self.experiments.items()
+            if other != name
+            and tier in experiment.tiers
+            and experiment.tiers[tier].joins is None
+            and experiment.exclusive == self.experiments[name].exclusive
+        ]
+        if host not in allowed:
+            raise ValueError(
+                f"experiments.{name}.tiers.{tier}.joins is {host!r}; allowed: {', '.join(allowed) or 'nothing'} (another "
+                "experiment of the tier that joins none and is as exclusive)"
+            )

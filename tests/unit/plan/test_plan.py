@@ -189,6 +189,27 @@ def test_experiments_that_need_another_are_cut_too(paper: PaperFolder) -> None:
     assert [job.needs for name, job in jobs.items() if "student" in name] == [("toy-paper.location",)] * 2
 
 
+def test_an_experiment_may_join_the_jobs_of_another(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["student"]["tiers"]["smoke"]["joins"] = "location"
+    paper.write(changed)
+    plan = paper.plan()
+    (job,) = plan.jobs.values()
+    assert (job.id, job.needs) == ("toy-paper.location", ())
+    assert {run.cell.experiment for run in job.runs} == {"location", "student"}
+    assert {run.run_key for run in plan.runs} == {run.run_key for run in paper.plan(bundle="run").runs}
+    for where, host in (("student", "student"), ("student", "lokation"), ("location", "student")):
+        wrong = copy.deepcopy(changed)
+        wrong["experiments"][where]["tiers"]["smoke"]["joins"] = host
+        paper.write(wrong)
+        with pytest.raises(UserError, match=rf"experiments\.{where}\.tiers\.smoke\.joins is '{host}'; allowed: "):
+            paper.plan()
+    changed["experiments"]["location"]["exclusive"] = True
+    paper.write(changed)
+    with pytest.raises(UserError, match=r"joins is 'location'; allowed: nothing"):
+        paper.plan()
+
+
 def test_a_tier_may_split_its_data_otherwise(paper: PaperFolder) -> None:
     changed = copy.deepcopy(PAPER)
     location = changed["experiments"]["location"]
