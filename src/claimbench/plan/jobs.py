@@ -52,7 +52,8 @@ def bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]:
             if config.bundle == "paper" and not exclusive:
                 name = spec.slug
             elif config.bundle in ("paper", "experiment"):
-                name = f"{spec.slug}.{spec.experiments[cell.experiment].tiers[cell.tier].joins or cell.experiment}"
+                block = spec.experiments[cell.experiment].tiers[config.tier]
+                name = f"{spec.slug}.{block.joins or cell.experiment}"
             else:
                 name = f"{spec.slug}.{cell.experiment}.{cell.id}"
                 if config.bundle == "run":

@@ -209,6 +209,6 @@ class PaperSpec(Strict):
         ]
         if host not in allowed:
             raise ValueError(
-                f"experiments.{name}.tiers.{tier}.joins is {host!r}; allowed: {', '.join(allowed) or 'nothing'} (another "
+                f"experiments.{name}.tiers.{tier}.joins is {host!r}; allowed: {', '.join(allowed) or 'nothing'} (an "
                 "experiment of the tier that joins none and is as exclusive)"
             )
