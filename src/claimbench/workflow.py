@@ -13,6 +13,7 @@ from typing import Any
 
 from claimbench import files
 from claimbench.errors import ClaimBenchError, UserError
+from claimbench.execute.machine import memory_mb
 from claimbench.execute.order import Order, make_order
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan, make_plan
@@ -62,6 +63,7 @@ class Workflow:
                 f"{_PLAN_KEY}='{self.plan_file}'",
             ]
             self._stale = stale(self.plan, self._content)
+            self._limit_memory()
         self._screen = self._quiet_screen() if self._main else None
 
     @contextlib.contextmanager
@@ -73,6 +75,12 @@ class Workflow:
             from snakemake.exceptions import WorkflowError
 
             raise WorkflowError(str(error)) from None
+
+    def _limit_memory(self) -> None:
+        """Jobs of this machine fit into its memory side by side; on a cluster, or where the user says it, not ours."""
+        settings = self._workflow.resource_settings
+        if settings.nodes is None and not {"mem", "mem_mb", "mem_mib"} & set(settings.resources):
+            self._workflow.register_resource("mem_mb", memory_mb())
 
     def _quiet_screen(self) -> Screen | None:
         """What the user sees in place of Snakemake's own lines; those stay where asked for, and in a dry run."""
@@ -249,7 +257,7 @@ def _remove_stale_locks(folder: Path) -> Any:
 
     try:
         folder.mkdir(exist_ok=True)
-        hold = open(folder / "claimbench.lock", "w")  # noqa: SIM115  (held as long as the process lives)
+        hold = open(folder / "claimbench.lock", "w", encoding="utf-8")  # noqa: SIM115  (held as long as the process lives)
         fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return None  # another Snakemake is at work, or the file system has no locks

@@ -210,7 +210,7 @@ def test_the_paper_tier_runs_the_published_parameter_study(tmp_path: Path) -> No
     values = {"tier": "paper", "papers": ["fastrp"], "experiments": {"fastrp": ["parameters"]}}
     plan = make_plan(load_config(None, values | {"results_dir": str(tmp_path)}))
     planned = {run.cell.setting_string for job in plan.jobs.values() for run in job.runs}
-    with open(Path(experiments.__file__).with_name("published.csv"), newline="") as file:
+    with open(Path(experiments.__file__).with_name("published.csv"), encoding="utf-8", newline="") as file:
         published = {row["setting"] for row in csv.DictReader(file) if row["experiment"] == "parameters"}
     assert {setting for setting in published if "varied" not in setting} <= planned
 

@@ -7,6 +7,7 @@ folder, environment and files to the server; which forks.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -17,6 +18,10 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+_IMPORTS = (
+    *("matplotlib.figure", "pandas", "pyarrow.parquet", "snakemake.cli", "snakemake.workflow"),
+    *(f"claimbench.{name}" for name in ("commands.conclude", "execute.runner", "judge.verdicts", "workflow")),
+)
 _CLIENT = """\
 #!{python} -IS
 import json, os, socket, sys
@@ -57,17 +62,8 @@ def programs(folder: Path) -> Iterator[Path]:
 
 
 def _serve(address: str, tell: int) -> None:
-    import matplotlib.figure  # noqa: F401
-    import pandas  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-    import snakemake.cli  # noqa: F401
-    import snakemake.workflow  # noqa: F401
-
-    import claimbench.commands.conclude
-    import claimbench.execute.runner
-    import claimbench.judge.verdicts
-    import claimbench.workflow  # noqa: F401
-
+    for module in _IMPORTS:
+        importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -95,6 +91,7 @@ def _answer(connection: socket.socket, folder: Path) -> None:
         for target, fd in zip((1, 2), fds, strict=True):
             os.dup2(fd, target)
             os.close(fd)
+        sys.stdout, sys.stderr = (open(fd, "w", encoding="utf-8", closefd=False) for fd in (1, 2))  # noqa: SIM115
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(environment)

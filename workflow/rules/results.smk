@@ -31,7 +31,7 @@ rule conclude:
     params:
         digest=W.paper_digest,
     shell:
-        "claimbench conclude --plan {W.plan_file:q} --paper {wildcards.paper} > {log:q} 2>&1"
+        "claimbench conclude --plan {W.plan_file:q} --paper {wildcards.paper:q} > {log:q} 2>&1"
 
 
 # The tables and the page once more, when all papers are through. They stay in place meanwhile: update.
@@ -76,7 +76,7 @@ rule track:
         uri=W.config.tracking.uri,
         enabled=W.config.tracking.enabled,
     shell:
-        "claimbench track --plan {W.plan_file:q} --paper {wildcards.paper} > {log:q} 2>&1"
+        "claimbench track --plan {W.plan_file:q} --paper {wildcards.paper:q} > {log:q} 2>&1"
 
 
 # Fails when a run failed: the tables and the report are made, and the exit code of the whole says so.

@@ -14,7 +14,7 @@ rule prepare:
     params:
         key=W.data_key,
     shell:
-        "claimbench prepare --plan {W.plan_file:q} --dataset {wildcards.dataset} > {log:q} 2>&1"
+        "claimbench prepare --plan {W.plan_file:q} --dataset {wildcards.dataset:q} > {log:q} 2>&1"
 
 
 # Fits, then scores. What is in the store already costs nothing, so changed code of the score trains nothing again.
@@ -37,4 +37,4 @@ rule run:
     params:
         key=lambda wildcards: W.job(wildcards).score_digest,
     shell:
-        "claimbench run --plan {W.plan_file:q} --job {wildcards.job} > {log:q} 2>&1"
+        "claimbench run --plan {W.plan_file:q} --job {wildcards.job:q} > {log:q} 2>&1"

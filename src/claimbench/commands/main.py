@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -42,6 +43,8 @@ _ABOUT_RESULTS = (*_STEPS[4:], "explain", "retry", "ui", "doctor")
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when the user must do something, 130 when interrupted."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal's encoding lacks stops nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return int(options.run(options) or 0)
     except ClaimBenchError as error:
@@ -142,6 +145,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _to_the_project() -> None:
+    """From a folder inside a project to the project, whose configuration's paths are relative to it."""
+    for folder in [Path.cwd(), *Path.cwd().parents]:
+        if (folder / "config.yaml").is_file() and (folder / "Snakefile").is_file():
+            os.chdir(folder)
+            return
+
+
+def _must_be_there(*paths: Path) -> None:
+    """What only the workflow makes."""
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path} is not there yet; run snakemake first")
+
+
 def _config(options: argparse.Namespace) -> Config:
     """The configuration of a command: that of the plan which it was given; of a command that asks about results, that
     of the run which made them; else config.yaml."""
@@ -152,8 +170,9 @@ def _config(options: argparse.Namespace) -> Config:
     if frozen:
         return frozen.config
     path = options.config
-    if path is None and Path("config.yaml").is_file():
-        path = Path("config.yaml")
+    if path is None:
+        _to_the_project()
+        path = Path("config.yaml") if Path("config.yaml").is_file() else None
     values: dict[str, Any] = {}
     for item in options.set:
         key, sign, text = item.partition("=")
@@ -331,7 +350,9 @@ def _collect(options: argparse.Namespace) -> int:
 def _judge(options: argparse.Namespace) -> int:
     from claimbench.judge.paper import judge_paper
 
-    judge_paper(_of_paper(options), options.paper)
+    plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "metrics.parquet")
+    judge_paper(plan, options.paper)
     return 0
 
 
@@ -339,6 +360,7 @@ def _tables(options: argparse.Namespace) -> int:
     from claimbench.present.tables import build
 
     plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "verdicts.parquet")
     build(plan.papers[options.paper], plan.tier_dir)
     return 0
 
@@ -348,6 +370,7 @@ def _figures(options: argparse.Namespace) -> int:
     from claimbench.spec.folders import make_importable
 
     plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "verdicts.parquet")
     make_importable(plan.config)
     for fault in draw(plan.papers[options.paper], plan.folders[options.paper], plan.tier_dir):
         print(fault, file=sys.stderr)
@@ -359,6 +382,7 @@ def _summary(options: argparse.Namespace) -> int:
     from claimbench.records.collect import merge
 
     plan = _ran(options)
+    _must_be_there(*(plan.tier_dir / "papers" / slug / "verdicts.parquet" for slug in plan.papers))
     merge(plan)
     write_faults(plan)
     return 0
@@ -387,6 +411,7 @@ def _track(options: argparse.Namespace) -> int:
 
     _ran(options)
     plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "verdicts.parquet")
     print(importing.step(plan) if options.plan else importing.track(plan))
     return 0
 
@@ -401,7 +426,9 @@ def _check(options: argparse.Namespace) -> int:
     from claimbench.commands.check import finish
     from claimbench.present.scoreboard import check
 
-    failed = check(_ran(options))
+    plan = _ran(options)
+    _must_be_there(plan.tier_dir / "runs.parquet", plan.tier_dir / "verdicts.parquet")
+    failed = check(plan)
     frozen = _frozen(options)
     return failed or (finish(_make_plan(options), frozen) if frozen else 0)
 

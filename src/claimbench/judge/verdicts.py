@@ -6,7 +6,7 @@ import json
 import math
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from claimbench.spec.claims import (
     Untested,
     Value,
 )
-from claimbench.spec.settings import parse_setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +50,22 @@ class _Context:
     experiments: dict[str, Row]
     alpha: float
     multiplier: float
+    memory: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def once(self, key: tuple[str, ...], make: Callable[[], Any]) -> Any:
+        """What does not depend on the margin, made for the first margin and kept for the others."""
+        if key not in self.memory:
+            self.memory[key] = make()
+        return self.memory[key]
+
+
+@dataclass
+class _Ground:
+    """What a verdict starts from, at any margin: the row so far, and the values where there are any to judge."""
+
+    claim: Claim
+    row: Row
+    found: list[pd.DataFrame] | None = None
 
 
 def judge(
@@ -70,29 +85,49 @@ def judge(
         published: rows of published.csv.
         experiments: per experiment ``scale`` (factor to display units) and ``digits``.
     """
-    context = _Context(selection.parsed(frame), published, tier, tier_evidence, experiments, alpha, margin_multiplier)
-    rows = [_judge(claim, context) for claim in claims]
+    given = (claims, frame, published, tier, tier_evidence, experiments, alpha)
+    return judge_at((margin_multiplier,), *given)[margin_multiplier]
+
+
+def judge_at(
+    multipliers: Iterable[float],
+    claims: Iterable[Claim],
+    frame: pd.DataFrame,
+    published: pd.DataFrame,
+    tier: str,
+    tier_evidence: dict[str, str],
+    experiments: dict[str, Row],
+    alpha: float = 0.05,
+) -> dict[float, list[Row]]:
+    """What :func:`judge` says when the claims' margins are multiplied; their runs are chosen once for all."""
+    frame, published = selection.parsed(frame), selection.with_axes(published)
+    context = _Context(frame, published, tier, tier_evidence, experiments, alpha, 1.0)
+    grounds = [_ground(claim, context) for claim in claims]
+    return {m: _verdicts(grounds, replace(context, multiplier=m)) for m in multipliers}
+
+
+def _verdicts(grounds: list[_Ground], context: _Context) -> list[Row]:
+    rows = [_judge(ground, context) for ground in grounds]
     adjusted = statistics.holm([row["p"] if row["p"] is not None else math.nan for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row["p_adj"] = None if math.isnan(p) else p
         # The p of an exceeded value speaks of equality, not of the verdict: only a p that was small is corrected.
-        if row["verdict"] in ("reproduced", "exceeded") and not math.isnan(p) and row["p"] <= alpha < p:
+        if row["verdict"] in ("reproduced", "exceeded") and not math.isnan(p) and row["p"] <= context.alpha < p:
             row["verdict"] = "inconclusive"
             row["reason"] = "significant alone, not after Holm's correction over the paper's claims"
     return rows
 
 
-def judge_margins(claims: Iterable[Claim], **given: Any) -> list[Row]:
-    """The verdicts at margins from a quarter to four times their own."""
-    claims = list(claims)
-    return [
-        {"claim_id": row["claim_id"], "multiplier": multiplier, "verdict": row["verdict"]}
-        for multiplier in MULTIPLIERS
-        for row in judge(claims, **given, margin_multiplier=multiplier)
-    ]
+def _judge(ground: _Ground, context: _Context) -> Row:
+    row = dict(ground.row)
+    if isinstance(ground.claim, Measured) and ground.found is not None:
+        scale = float(context.experiments.get(ground.claim.experiment, {}).get("scale", 1.0))
+        _KINDS[type(ground.claim)](ground.claim, row, ground.found, scale, context)
+        _clean(row)
+    return row
 
 
-def _judge(claim: Claim, context: _Context) -> Row:
+def _ground(claim: Claim, context: _Context) -> _Ground:
     row: Row = {
         "claim_id": claim.id,
         "title": claim.title or claim.id,
@@ -123,28 +158,25 @@ def _judge(claim: Claim, context: _Context) -> Row:
     }
     if isinstance(claim, Untested):
         row["verdict"] = claim.verdict
-        return row
+        return _Ground(claim, row)
     row |= {"experiment": claim.experiment, "metric": claim.metric, "margin_reason": claim.margin_reason}
     if claim.tiers is not None and context.tier not in claim.tiers:
         row["reason"] = claim.reason or f"judged at tier {' or '.join(claim.tiers)} only"
-        return row
+        return _Ground(claim, row)
     if not (context.frame["experiment"] == claim.experiment).any():
         row["reason"] = claim.reason or f"the experiment {claim.experiment} has no cells in tier {context.tier}"
-        return row
+        return _Ground(claim, row)
     chosen = selection.sides(claim, context.frame)
     found = selection.measured(claim, chosen)
     if any(part.empty for part in found):
         row["reason"] = claim.reason or _why_missing(chosen, context)
-        return row
+        return _Ground(claim, row)
     row["reason"] = ""  # the claim's own says why it is not judged
     row["evidence"] = _evidence(claim, found, context)
     found = selection.used(claim, found)
     cells = {cell for part in found for cell in zip(part["method"], part["dataset"], part["setting"], strict=True)}
     row["cells"] = json.dumps(sorted(cells), separators=(",", ":"))
-    scale = float(context.experiments.get(claim.experiment, {}).get("scale", 1.0))
-    _KINDS[type(claim)](claim, row, found, scale, context)
-    _clean(row)
-    return row
+    return _Ground(claim, row, found)
 
 
 def _why_missing(chosen: list[pd.DataFrame], context: _Context) -> str:
@@ -172,9 +204,13 @@ def _format(value: float, claim: Measured, context: _Context) -> str:
 
 
 def _published(claim: Measured, selector: Selector, context: _Context) -> pd.DataFrame:
-    of = context.published[context.published["experiment"] == claim.experiment].copy()
-    of = of[of["metric"] == claim.metric]
-    of["axes"] = [parse_setting(text) for text in of["setting"]]
+    key = (claim.id, "published", selector.model_dump_json())
+    return context.once(key, lambda: _printed(claim, selector, context))  # type: ignore[no-any-return]
+
+
+def _printed(claim: Measured, selector: Selector, context: _Context) -> pd.DataFrame:
+    of = context.published
+    of = of[(of["experiment"] == claim.experiment) & (of["metric"] == claim.metric)]
     for column, wanted in (("method", selector.method), ("dataset", selector.dataset)):
         if wanted is not None:
             of = selection.narrow(of, of[column], wanted)
@@ -232,8 +268,7 @@ def _better(claim: Better, row: Row, found: list[pd.DataFrame], scale: float, co
         return
     margin = claim.margin * context.multiplier
     sign = 1.0 if claim.higher_is_better else -1.0
-    a, b = (part.groupby(["stratum", "seed"])["value"].mean() for part in found)
-    differences = [sign * scale * part.to_numpy() for _, part in (a - b).groupby(level="stratum")]
+    differences = context.once((claim.id, "differences"), lambda: _differences(found, sign * scale))
     result = statistics.paired(differences, margin, context.alpha)
     means = [float(part["value"].mean()) * scale for part in found]
     row |= {"margin": margin, "measured": " vs ".join(_format(m, claim, context) for m in means)}
@@ -258,6 +293,12 @@ def _better(claim: Better, row: Row, found: list[pd.DataFrame], scale: float, co
         row["seeds_needed"] = statistics.seeds_needed(result.effect - margin, half * math.sqrt(result.n) / 2, result.n)
 
 
+def _differences(found: list[pd.DataFrame], scale: float) -> list[Any]:
+    """A minus B in displayed units, an array of the seeds for each stratum."""
+    a, b = (part.groupby(["stratum", "seed"])["value"].mean() for part in found)
+    return [scale * part.to_numpy() for _, part in (a - b).groupby(level="stratum")]
+
+
 def _ratio(claim: Ratio, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
     factor = 1 + (claim.factor - 1) * context.multiplier if claim.factor > 1 else claim.factor
     sides = [part.groupby("seed")["value"].mean().to_numpy() for part in found]
@@ -278,7 +319,9 @@ def _ratio(claim: Ratio, row: Row, found: list[pd.DataFrame], scale: float, cont
 
 
 def _trend(claim: Trend, row: Row, found: list[pd.DataFrame], scale: float, context: _Context) -> None:
-    table = found[0].pivot_table(index="seed", columns="x", values="value") * scale
+    table = context.once(
+        (claim.id, "table"), lambda: found[0].pivot_table(index="seed", columns="x", values="value") * scale
+    )
     x, y = table.columns.to_numpy(float), table.to_numpy(float)
     if x.size < 2 or not len(table):
         row |= {"verdict": "inconclusive", "reason": "fewer than two points on the axis"}

@@ -77,7 +77,8 @@ def _papers(plan: Plan, content: dict[str, Any]) -> Iterator[Path]:
         path = conclusions.path_of(plan.tier_dir, slug)
         found = files.read_json(path)
         if path.is_file() and not (
-            conclusions.is_concluded(plan.tier_dir, slug, planned["digest"])
+            isinstance(found, dict)
+            and found.get("digest") == planned["digest"]
             and conclusions.whole(plan.tier_dir, slug)
             and found["outcome"] == conclusions.outcome(plan, slug)
         ):

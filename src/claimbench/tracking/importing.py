@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def track(plan: Plan) -> str:
         tables = _read(plan.tier_dir / "papers" / paper)
         # a server has several hands, a file has one
         lock = f".tracking.{paper}.lock" if uri.startswith("http") else ".tracking.lock"
-        with _alone(results / lock):
+        with files.locked(results / lock):
             try:
                 writer = _writer(uri)
                 folder = None if plan.config.tracking.uri else results / "mlartifacts" / paper
@@ -210,17 +209,6 @@ def _results(plan: Plan, paper: str, verdicts: list[dict[str, Any]], have: Known
             old=old,
         )
     ]
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One importer at a time."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def step(plan: Plan) -> str:

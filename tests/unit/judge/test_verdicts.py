@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claimbench.errors import UserError
-from claimbench.judge.verdicts import MULTIPLIERS, judge, judge_margins
+from claimbench.judge.verdicts import MULTIPLIERS, judge, judge_at
 from claimbench.records.columns import TABLES
 from claimbench.spec.claims import load_claims, make_claim
 from claimbench.spec.words import VERDICTS
@@ -236,17 +236,14 @@ def test_holm_is_over_the_paper() -> None:
 
 def test_margins_are_judged_at_all_multipliers() -> None:
     data = frame({("a", "d", ""): [3.0, 3.1, 2.9], ("b", "d", ""): [1.0, 1.0, 1.0]})
-    given = {
-        "frame": data,
-        "published": NO_PUBLISHED,
-        "tier": "laptop",
-        "tier_evidence": {"laptop": "full"},
-        "experiments": EXPERIMENTS,
-    }
-    rows = judge_margins([claim(**{**BETTER, "margin": 1.0})], **given)
-    assert [row["multiplier"] for row in rows] == list(MULTIPLIERS)
-    assert rows[0]["verdict"] == "reproduced"
-    assert rows[-1]["verdict"] == "contradicted"
+    claims = [claim(**{**BETTER, "margin": 1.0}), claim(**{**BETTER, "id": "none", "metric": "test/y"})]
+    given = (claims, data, NO_PUBLISHED, "laptop", {"laptop": "full"}, EXPERIMENTS)
+    at = judge_at(MULTIPLIERS, *given)
+    assert list(at) == list(MULTIPLIERS)
+    assert all(rows == judge(*given, margin_multiplier=multiplier) for multiplier, rows in at.items())
+    assert at[1.0] == judge(*given)
+    assert [at[m][0]["verdict"] for m in (0.25, 4.0)] == ["reproduced", "contradicted"]
+    assert [at[m][0]["margin"] for m in (0.25, 4.0)] == [0.25, 4.0]
 
 
 _ORDER = {"contradicted": 0, "inconclusive": 1, "reproduced": 2, "exceeded": 3}
