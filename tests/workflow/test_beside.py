@@ -74,7 +74,8 @@ class Slow:
         )
         deadline = time.time() + 60
         while not self.gate.with_suffix(".reached").exists():
-            assert time.time() < deadline and self.process.poll() is None, self.process.communicate()[0]
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.time() < deadline
             time.sleep(0.02)
 
     def end(self) -> str:
@@ -85,16 +86,9 @@ class Slow:
 
 
 def _same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
-    """Equal but for the run keys, which know of the gate."""
-    import io
-
-    import pandas as pd
-
-    def verdicts(tables: dict[str, Any]) -> Any:
-        frame = pd.read_parquet(io.BytesIO(tables["papers/toy-paper/verdicts.parquet"]))
-        return frame.to_csv()
-
-    return verdicts(found) == verdicts(expected)
+    """Equal verdicts; the run keys know of the gate."""
+    name = "papers/toy-paper/verdicts.parquet"
+    return bool(found[name] == expected[name])
 
 
 def test_looking_changes_nothing(programs: Path, tmp_path: Path, expected: dict[str, Any]) -> None:
@@ -111,7 +105,8 @@ def test_a_second_snakemake_is_refused(programs: Path, tmp_path: Path, expected:
     slow = Slow(Clone(programs, tmp_path / "a"))
     before = _content(tmp_path / "a" / "results")
     second = slow.clone.snakemake("--config", OTHER)
-    assert second.returncode == 1 and "lock" in (second.stdout + second.stderr).lower()
+    assert second.returncode == 1
+    assert "lock" in (second.stdout + second.stderr).lower()
     assert _content(tmp_path / "a" / "results") == before
     slow.end()
     assert _same(slow.clone.tables(), expected)
@@ -153,7 +148,7 @@ def test_a_job_refuses_what_was_not_planned(programs: Path, tmp_path: Path) -> N
     slow.gate.touch()
     said, _ = slow.process.communicate(timeout=120)
     assert slow.process.returncode == 1
-    assert "paper toy-paper is no longer what was planned" in said
+    assert "is no longer what was planned" in said
     assert slow.clone.snakemake().returncode == 0
 
 
@@ -185,7 +180,8 @@ def test_a_run_that_was_killed_and_replaced_writes_no_manifest(programs: Path, t
         text=True,
         env=dict(os.environ),
     )
-    assert late.returncode == 1 and "another run of the workflow works here" in late.stderr
+    assert late.returncode == 1
+    assert "another run of the workflow works here" in late.stderr
     assert _content(clone.root / "results" / "smoke" / "jobs") == before
 
 
@@ -194,14 +190,16 @@ def test_commands_answer_for_the_run_that_made_the_results(programs: Path, tmp_p
     clone.write()
     assert clone.snakemake("--config", OTHER).returncode == 0
     runs = json.loads(next((clone.root / "results" / "store").rglob("fit.json")).read_text())
-    assert runs["hyper"]["shift"] == 9 and runs["plan"]
+    assert runs["hyper"]["shift"] == 9
+    assert runs["plan"]
     import pandas as pd
 
     key = pd.read_parquet(clone.root / "results" / "smoke" / "runs.parquet")["run_key"][0]
     said = subprocess.run(
         [programs / "claimbench", "explain", key], cwd=clone.root, capture_output=True, text=True, env=dict(os.environ)
     )
-    assert said.returncode == 0 and "shift" in said.stdout, said.stderr
+    assert said.returncode == 0, said.stderr
+    assert "shift" in said.stdout
 
 
 def test_a_run_of_one_paper_keeps_the_others(programs: Path, tmp_path: Path) -> None:
