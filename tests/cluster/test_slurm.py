@@ -232,8 +232,8 @@ def test_what_goes_on_beside_queued_jobs_changes_nothing(tmp_path: Path) -> None
         refused = snakemake(clone.root, "--cores", "1", *theirs)
         assert refused.returncode == 1
         assert "another run works here" in refused.stderr
-        written = json.loads(config.read_text())
-        config.write_text(json.dumps({**written, "seeds": 1}))
+        written = json.loads(config.read_text(encoding="utf-8"))
+        config.write_text(json.dumps({**written, "seeds": 1}), encoding="utf-8")
         said, _ = run.communicate(timeout=600)
         assert run.returncode == 0, said[-3000:]
     finally:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from claimbench import files
 from claimbench.plan.plan import Plan
+<<<<<<< HEAD
 from claimbench.records import conclusions
+=======
+from claimbench.spec.config import Config
+>>>>>>> main
 
 
 def path_of(plan: Plan, paper: str) -> Path:
@@ -16,7 +22,24 @@ def path_of(plan: Plan, paper: str) -> Path:
 
 def note(plan: Plan, paper: str, failure: str | None) -> None:
     """The import of a paper was tried; ``failure`` says why it did not succeed."""
+<<<<<<< HEAD
     files.write_json(path_of(plan, paper), {"failure": failure, **_made_of(plan, paper)})
+=======
+    files.write_json(_place(plan, paper), {"failure": failure, "store": store(plan.config)})
+
+
+def store(config: Config) -> str:
+    """The configured server or database, else the file of the local store and when it was made."""
+    if config.tracking.uri is not None:
+        return config.tracking.uri
+    path = Path(config.results_dir).resolve() / "mlflow.db"
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            (made,) = database.execute("SELECT min(creation_time) FROM experiments").fetchone()
+    except sqlite3.Error:
+        made = "missing"
+    return f"{path} {made}"
+>>>>>>> main
 
 
 def failures(plan: Plan) -> dict[str, str]:
@@ -25,6 +48,7 @@ def failures(plan: Plan) -> dict[str, str]:
     return {paper: one["failure"] for paper, one in found if one.get("failure")}
 
 
+<<<<<<< HEAD
 def in_order(plan: Plan, paper: str) -> bool:
     """Whether what the paper is now was imported into the store that the configuration names."""
     tracking = plan.config.tracking
@@ -40,3 +64,13 @@ def _made_of(plan: Plan, paper: str) -> dict[str, Any]:
         "uri": tracking.uri,
         "enabled": tracking.enabled,
     }
+=======
+def forget_failures(plan: Plan) -> None:
+    """Have what could not be imported tried again, and what is in a local store that was moved or removed."""
+    own = store(plan.config)
+    for paper in plan.papers:
+        said = files.read_json(_place(plan, paper)) or {}
+        elsewhere = plan.config.tracking.enabled and said.get("store") != own
+        if said.get("failure") or elsewhere:
+            _place(plan, paper).unlink(missing_ok=True)
+>>>>>>> main
