@@ -245,7 +245,7 @@ def _ran(options: argparse.Namespace) -> Plan:
     if not (plan.tier_dir / "papers").is_dir():
         others = sorted(path.parent.name for path in plan.tier_dir.parent.glob("*/plan.json"))
         there = f"; there are results of the tier {' and '.join(others)} (--tier)" if others else ""
-        raise UserError(f"{plan.tier_dir}: no run of this tier has come to an end yet; run snakemake first{there}")
+        raise UserError(f"{plan.tier_dir / 'papers'} is not there yet; run snakemake first{there}")
     return plan
 
 

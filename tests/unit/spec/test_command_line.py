@@ -18,7 +18,7 @@ from claimbench.spec.reading import merge, scalars
     [
         "{forward-gnn: {node-classification: {hyper: {hidden: 64}}}}",
         "{a: {b: [16, 32]}}",
-        "{a: {rate: 0.5, on: true, off: false, none: null, word: relu, text: 'a b', small: 1.0e-3, odd: 1e-3}}",
+        "{a: {rate: 0.5, yes_: true, no_: false, none: null, word: relu, text: 'a b', small: 1.0e-3, odd: 1e-3}}",
         "{a: {b: [[1, 2.5], [x, -3]]}}",
         "[1, 2]",
         "null",
