@@ -15,12 +15,16 @@ from claimbench.spec.words import FAILURES, VERDICTS
 def check(plan: Plan) -> int:
     """Print the scoreboard and what failed; 0 when no run failed and all of them are tracked, 1 otherwise."""
     runs = read_rows(plan.tier_dir / "runs.parquet", "runs")
+    others = sorted({row["paper"] for row in runs} - set(plan.papers))
+    runs = [row for row in runs if row["paper"] in plan.papers]
     verdicts = read_rows(plan.tier_dir / "verdicts.parquet", "verdicts")
     width = max((len(slug) for slug in plan.papers), default=5)
     for slug in plan.papers:
         count = Counter(row["verdict"] for row in verdicts if row["paper"] == slug)
         said = ", ".join(f"{count[word]} {word}" for word in VERDICTS if count[word])
         print(f"{slug:{width}}  {said or 'no claims'}")
+    if others:
+        print(f"from earlier runs, not part of this one: {', '.join(others)}")
     statuses = Counter(row["status"] for row in runs)
     failed = [row for row in runs if row["status"] in FAILURES]
     print(f"{len(runs)} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(statuses.items())))

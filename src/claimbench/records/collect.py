@@ -12,6 +12,7 @@ from claimbench.plan.plan import Plan
 from claimbench.records import store
 from claimbench.records.columns import arrow_schema, read_arrow, write_arrow, write_table
 from claimbench.records.costs import write_measured
+from claimbench.records.pages import TABLES
 from claimbench.spec.published import read_published
 
 
@@ -104,7 +105,7 @@ def merge(plan: Plan, papers: Collection[str] | None = None) -> None:
     which the next plan is forecast."""
     import pyarrow as pa
 
-    for name in ("runs", "metrics", "curves", "published", "verdicts", "margins"):
+    for name in TABLES:
         parts = [
             read_arrow(path, name)
             for slug in (plan.papers if papers is None else papers)
