@@ -48,7 +48,7 @@ class TanhLayer(nn.RNN):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__(inputs, width, batch_first=True)
 
-    def forward(self, x: Sequences, start: State | None = None) -> tuple[Sequences, State]:  # type: ignore[override]
+    def forward(self, x: Sequences, start: State | None = None) -> tuple[Sequences, State]:
         """States at every place and the last one; they start from ``start``, or from zeros."""
         if x.is_cuda:
             return cast("tuple[Tensor, Tensor]", super().forward(x, start))
