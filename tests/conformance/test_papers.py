@@ -56,11 +56,10 @@ class Paper:
     def published(self) -> list[dict[str, Any]]:
         return read_published(self.folder)
 
-    def plan(self, tier: str, results: Path = Path("results"), data: Path = Path("data")) -> Plan:
+    def plan(self, tier: str, results: Path = Path("results"), data: Path = Path("data"), **more: Any) -> Plan:
         outside = None if self.papers_dir == PAPERS_DIR else str(self.papers_dir)
-        return make_plan(
-            Config(tier=tier, papers=[self.slug], papers_dir=outside, results_dir=str(results), data_dir=str(data))
-        )
+        folders = {"papers_dir": outside, "results_dir": str(results), "data_dir": str(data)}
+        return make_plan(Config(tier=tier, papers=[self.slug], **folders, **more))
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -196,14 +195,6 @@ def test_a_headline_claim_can_be_tested(paper: Paper) -> None:
 
 def test_methods_have_a_sabotage(paper: Paper) -> None:
     assert paper.spec.sabotages, "declare under sabotages the control that must turn the headline claim"
-    code = Code([paper.papers_dir])
-    codes = Codes(paper.spec, paper.folder, code)
-    entries = {
-        entry for cell in paper.cells for kind in ("fit", "score")
-        for entry in codes.entries(cell.experiment, cell.method, *(("fit", "fit_many") if kind == "fit" else ("score",)))
-    }  # fmt: skip
-    for value in paper.spec.sabotages:
-        assert code.mentions(entries, value), f"no entry of this paper reaches code that knows the sabotage {value!r}"
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -254,20 +245,97 @@ def smoke_experiments() -> list[tuple[str, str]]:
     return [*found, (TEMPLATE, "estimation")]
 
 
-@pytest.mark.parametrize("slug, experiment", smoke_experiments())
-def test_smoke_tier_gives_finite_metrics(
-    slug: str, experiment: str, find: Callable[[str], Paper], tmp_path: Path
-) -> None:
-    paper = find(slug)
-    plan = paper.plan("smoke", tmp_path / "results", tmp_path / "data")
-    rows = fit_and_score(plan, slug, experiment)
-    assert rows
-    metric = paper.spec.experiments[experiment].metric
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Datasets that are prepared once for all tests here."""
+    return tmp_path_factory.mktemp("data")
+
+
+def skip_without_data(rows: list[dict[str, Any]]) -> None:
     missing = {row["reason"] for row in rows if row["status"] == "skipped"}
     if missing and "CLAIMBENCH_MIRROR" not in os.environ:
         assert all("is not available; tried: " in reason for reason in missing), missing
         pytest.skip(missing.pop())
+
+
+@pytest.mark.parametrize("slug, experiment", smoke_experiments())
+def test_smoke_tier_gives_finite_metrics(
+    slug: str, experiment: str, find: Callable[[str], Paper], tmp_path: Path, data_dir: Path
+) -> None:
+    paper = find(slug)
+    plan = paper.plan("smoke", tmp_path / "results", data_dir)
+    rows = fit_and_score(plan, slug, experiment)
+    assert rows
+    metric = paper.spec.experiments[experiment].metric
+    skip_without_data(rows)
     for row in rows:
         assert row["status"] == "done", row
         assert metric in row["metrics"], f"score of {experiment} does not return its headline metric {metric}"
         assert all(math.isfinite(value) for value in row["metrics"].values()), row
+
+
+def knowing(paper: Paper, value: str) -> list[str]:
+    """The experiments of the smoke tier whose code knows a sabotage, the cheapest first."""
+    code = Code([paper.papers_dir])
+    codes = Codes(paper.spec, paper.folder, code)
+    cost: dict[str, float] = {}
+    for cell in paper.plan("smoke").cells:
+        entries = [*codes.entries(cell.experiment, cell.method, "fit", "fit_many")]
+        entries += codes.entries(cell.experiment, cell.method, "score")
+        if code.mentions(entries, value):
+            cost[cell.experiment] = cost.get(cell.experiment, 0.0) + (cell.run_s or 0.1)
+    return sorted(cost, key=cost.__getitem__)
+
+
+def changed(paper: Paper, experiment: str, value: str, folder: Path, data: Path) -> list[str]:
+    """The numbers of an experiment's smoke tier, one seed, that a sabotage changes; what a second honest run changes,
+    too (seconds, say), is not among them."""
+
+    def numbers(name: str, sabotage: str) -> dict[str, float]:
+        overrides = {paper.slug: {experiment: {"hyper": {"sabotage": sabotage}}}}
+        plan = paper.plan("smoke", folder / experiment / name, data, seeds=1, overrides=overrides)
+        rows = fit_and_score(plan, paper.slug, experiment)
+        skip_without_data(rows)
+        return {
+            f"{row['method']} {row['dataset']} {row['setting']} {name}": number
+            for row in rows
+            for name, number in row["metrics"].items()
+        }
+
+    honest, sabotaged = numbers("honest", "none"), numbers("sabotaged", value)
+    assert honest.keys() == sabotaged.keys()
+    found = [name for name in honest if honest[name] != sabotaged[name]]
+    again = numbers("again", "none") if found else {}
+    return [name for name in found if honest[name] == again[name]]
+
+
+def effect(paper: Paper, value: str, folder: Path, data: Path) -> list[str]:
+    """What a sabotage changes in the first experiment in which it changes something."""
+    return next((found for name in knowing(paper, value) if (found := changed(paper, name, value, folder, data))), [])
+
+
+def sabotages() -> list[tuple[str, str]]:
+    found = [(slug, value) for slug, folder in find_papers(Config()).items() for value in load_paper(folder).sabotages]
+    return [*found, (TEMPLATE, "shuffled-responses")]
+
+
+@pytest.mark.parametrize("slug, value", sabotages())
+def test_a_sabotage_changes_numbers(
+    slug: str, value: str, find: Callable[[str], Paper], tmp_path: Path, data_dir: Path
+) -> None:
+    """That it turns a headline claim is a test of its paper; here it does something at all."""
+    assert effect(find(slug), value, tmp_path, data_dir), f"the sabotage {value} changes no number of the smoke tier"
+
+
+@pytest.mark.parametrize("code", ["y = y.copy()", 'run.metric("train/seconds", __import__("time").perf_counter())'])
+def test_an_empty_sabotage_is_found(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its value is declared and stands in the code, and no result is another."""
+    slug = f"empty-{'copy' if 'copy' in code else 'seconds'}"
+    path = new_paper(slug, tmp_path / "papers") / "experiments.py"
+    text = path.read_text(encoding="utf-8")
+    sabotage = 'y = run.rng("sabotage").permuted(y, axis=0)'
+    assert sabotage in text
+    path.write_text(text.replace(sabotage, code), encoding="utf-8")
+    paper = Paper(slug, tmp_path / "papers")
+    assert knowing(paper, "shuffled-responses") == ["estimation"]
+    assert effect(paper, "shuffled-responses", tmp_path, tmp_path / "data") == []

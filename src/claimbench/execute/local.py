@@ -16,14 +16,14 @@ def fit_and_score(plan: Plan, paper: str, experiment: str) -> list[dict[str, Any
     """
     from claimbench.execute import preparation, runner
 
-    for dataset in plan.datasets:
-        preparation.prepare(plan, dataset)
     executor = runner.Runner(plan)
     rows = []
 
     def fit(job: Job) -> None:
         for name in job.needs:
             fit(plan.jobs[name])
+        for dataset in job.datasets:
+            preparation.prepare(plan, dataset)
         executor.fit(job)
 
     for job in plan.jobs_of(paper):
