@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from claimbench.records.processes import BUDGET_CPU_S
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -46,3 +48,9 @@ def test_the_reference_is_what_the_models_say() -> None:
         [sys.executable, ROOT / "tools" / "reference.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_budget_in_the_documents_is_the_one_that_is_kept() -> None:
+    budget = f"{BUDGET_CPU_S:.0f} CPU-seconds"
+    assert f"| {budget} a paper |" in (ROOT / "docs" / "tiers.md").read_text(encoding="utf-8")
+    assert budget in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
