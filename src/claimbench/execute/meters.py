@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from claimbench.errors import BudgetExceeded
+from claimbench.execute import memory
 
 
 class Meter:
@@ -26,6 +27,7 @@ class Meter:
     def __init__(self, device: str) -> None:
         self.device = device
         self.started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        memory.release()
         _reset_peak_rss()
         if device.startswith("cuda"):
             import torch
