@@ -16,12 +16,16 @@ def check(plan: Plan) -> int:
     import pyarrow.parquet as pq
 
     runs = pq.read_table(plan.tier_dir / "runs.parquet").to_pylist()
+    others = sorted({row["paper"] for row in runs} - set(plan.papers))
+    runs = [row for row in runs if row["paper"] in plan.papers]
     verdicts = pq.read_table(plan.tier_dir / "verdicts.parquet").to_pylist()
     width = max((len(slug) for slug in plan.papers), default=5)
     for slug in plan.papers:
         count = Counter(row["verdict"] for row in verdicts if row["paper"] == slug)
         said = ", ".join(f"{count[word]} {word}" for word in VERDICTS if count[word])
         print(f"{slug:{width}}  {said or 'no claims'}")
+    if others:
+        print(f"from earlier runs, not part of this one: {', '.join(others)}")
     statuses = Counter(row["status"] for row in runs)
     failed = [row for row in runs if row["status"] in FAILURES]
     print(f"{len(runs)} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(statuses.items())))

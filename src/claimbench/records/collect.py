@@ -12,6 +12,7 @@ from claimbench.plan.plan import Plan
 from claimbench.records import store
 from claimbench.records.columns import arrow_schema, write_arrow, write_table
 from claimbench.records.costs import write_measured
+from claimbench.records.pages import TABLES
 from claimbench.spec.published import read_published
 
 
@@ -105,7 +106,7 @@ def merge(plan: Plan, papers: Collection[str] | None = None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for name in ("runs", "metrics", "curves", "published", "verdicts", "margins"):
+    for name in TABLES:
         parts = [
             pq.read_table(path, schema=arrow_schema(name))
             for slug in (plan.papers if papers is None else papers)

@@ -91,21 +91,16 @@ def test_a_database_without_its_artifacts_gets_them_again(imported: PaperFolder,
 
 def test_a_moved_or_lost_store_is_imported_again(imported: PaperFolder, results: Path) -> None:
     plan = plan_of(imported, results)
-    marker = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
     importing.step(plan)
-    untracked.forget_failures(plan)
-    assert marker.exists()
+    assert untracked.in_order(plan, "toy-paper")
     elsewhere = results.with_name("moved")
     results.rename(elsewhere)
     plan = plan_of(imported, elsewhere)
-    marker = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
-    untracked.forget_failures(plan)
-    assert not marker.exists()
+    assert not untracked.in_order(plan, "toy-paper")
     importing.step(plan)
     stored(elsewhere)
     (elsewhere / "mlflow.db").unlink()
-    untracked.forget_failures(plan)
-    assert not marker.exists()
+    assert not untracked.in_order(plan, "toy-paper")
     assert "8 runs imported" in importing.step(plan)
     stored(elsewhere)
 
@@ -190,8 +185,6 @@ def test_a_store_that_was_made_anew_lacks_the_other_papers_and_the_next_run_know
     imported: PaperFolder, results: Path
 ) -> None:
     plan = plan_of(imported, results)
-    marker = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
     importing.step(plan)
     garbage(results / "mlflow.db")
-    untracked.forget_failures(plan)
-    assert not marker.exists()
+    assert not untracked.in_order(plan, "toy-paper")

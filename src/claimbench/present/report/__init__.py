@@ -20,12 +20,15 @@ _MOST_CELLS = 60
 Row = dict[str, Any]
 
 
-def build(plan: Plan, papers: Collection[str] | None = None, forecasts: bool = True) -> Path:
+def build(
+    plan: Plan, papers: Collection[str] | None = None, forecasts: bool = True, earlier: Collection[str] = ()
+) -> Path:
     """Write ``report/index.html`` of the tier and return its path. Everything is inline: opening it fetches nothing.
 
     Args:
         plan: of which only the papers are read, so an outline will do.
         papers: those that are through, by default all; the others are shown as pending.
+        earlier: those of them that were not part of the last run.
         forecasts: say what every tier would take. It costs as much as the rest of the page.
     """
     import jinja2
@@ -52,7 +55,7 @@ def build(plan: Plan, papers: Collection[str] | None = None, forecasts: bool = T
         for name in ("style.css", "script.js")
     }
     page = environment.get_template("page.html.j2").render(
-        papers=[_paper(plan, slug, read, pending.get(slug)) for slug in plan.papers],
+        papers=[{**_paper(plan, slug, read, pending.get(slug)), "earlier": slug in earlier} for slug in plan.papers],
         pending=pending,
         tier=plan.config.tier,
         verdict_words=VERDICTS,
