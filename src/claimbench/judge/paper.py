@@ -47,7 +47,7 @@ def judge_paper(plan: Plan, paper: str) -> list[dict[str, Any]]:
         "tier": plan.config.tier,
         "tier_evidence": dict(spec.tier_evidence),
         "experiments": {
-            name: e.model_dump(include={"scale", "unit", "digits"}) for name, e in spec.experiments.items()
+            name: e.model_dump(include={"scale", "unit", "digits", "floor"}) for name, e in spec.experiments.items()
         },
     }
     verdicts = judge(**given)
