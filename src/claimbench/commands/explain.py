@@ -96,7 +96,9 @@ def _runs_of(plan: Plan, paper: str, claim: Testable) -> list[PlannedRun]:
     columns = ["experiment", "method", "dataset", "setting", "seed"]
     frame = results(plan, paper)
     if frame is None:
-        frame = pd.DataFrame(list(planned), columns=columns).assign(status="", split="", metric="", value=math.nan)
+        frame = pd.DataFrame(list(planned), columns=columns).assign(
+            status="", reason="", split="", metric="", value=math.nan
+        )
     chosen = selection.sides(claim, selection.parsed(frame))
     parts = chosen
     if not any(part.empty for part in chosen):

@@ -101,9 +101,7 @@ def _one(
         return Ruling("inconclusive", reason=question.blocked)
     inside = question.region(by).holds(found.effect, found.tolerance)
     raw, corrected, level = (
-        (evidence.against_null, adjusted[0], levels[0])
-        if inside
-        else (evidence.against_claim, adjusted[1], levels[1])
+        (evidence.against_null, adjusted[0], levels[0]) if inside else (evidence.against_claim, adjusted[1], levels[1])
     )
     if adjusted[0] <= ALPHA:
         beyond = question.beyond(by) if question.beyond is not None else math.inf

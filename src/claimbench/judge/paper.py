@@ -33,7 +33,7 @@ def judge_paper(plan: Plan, paper: str) -> list[dict[str, Any]]:
     """
     import pandas as pd
 
-    from claimbench.judge.verdicts import judge, judge_margins
+    from claimbench.judge.verdicts import MULTIPLIERS, judge_at
 
     folder = plan.tier_dir / "papers" / paper
     frame = results(plan, paper)
@@ -50,8 +50,12 @@ def judge_paper(plan: Plan, paper: str) -> list[dict[str, Any]]:
             name: e.model_dump(include={"scale", "unit", "digits", "floor"}) for name, e in spec.experiments.items()
         },
     }
-    verdicts = judge(**given)
-    write_table(folder / "verdicts.parquet", "verdicts", [{**row, "paper": paper} for row in verdicts])
-    margins = judge_margins(**given)
-    write_table(folder / "margins.parquet", "margins", [{**row, "paper": paper} for row in margins])
-    return verdicts
+    at = judge_at(MULTIPLIERS, **given)
+    write_table(folder / "verdicts.parquet", "verdicts", [{**row, "paper": paper} for row in at[1.0]])
+    margins = [
+        {"claim_id": row["claim_id"], "paper": paper, "multiplier": multiplier, "verdict": row["verdict"]}
+        for multiplier, rows in at.items()
+        for row in rows
+    ]
+    write_table(folder / "margins.parquet", "margins", margins)
+    return at[1.0]

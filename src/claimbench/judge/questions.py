@@ -15,7 +15,6 @@ from claimbench.judge import selection, statistics
 from claimbench.judge.regions import Region
 from claimbench.judge.statistics import Estimate
 from claimbench.spec.claims import Better, Exact, Measured, Range, Ratio, Selector, Testable, Trend, Value
-from claimbench.spec.settings import parse_setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +31,7 @@ _OPS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Context:
-    """What the claims of a paper are judged from; ``frame`` as :func:`selection.parsed` gives it."""
+    """What the claims of a paper are judged from; both frames with ``axes``, see :mod:`claimbench.judge.selection`."""
 
     frame: pd.DataFrame
     published: pd.DataFrame
@@ -89,6 +88,10 @@ def ask(claim: Testable, row: Row, context: Context) -> Question | None:
         if set(part["status"]) == {"skipped"}:
             row["reason"] = claim.reason or f"skipped: {part['reason'].iloc[0]}"
             return None
+        done = part[part["status"] == "done"]
+        if len(done) == len(part) and not (done["name"] == claim.metric).any():
+            row["reason"] = claim.reason or "no cell reported this metric"
+            return None
     basis = selection.basis(claim, chosen)
     row |= {"reason": "", "n": basis.complete, "n_planned": basis.planned}
     row["evidence"] = _evidence(claim, chosen, context)
@@ -134,7 +137,7 @@ def _unlearned(claim: Testable, rows: list[pd.DataFrame], scale: float, context:
     for part in rows:
         lead = sign * (part.groupby("unit")["value"].mean() * scale - chance)
         found = statistics.estimate(lead, float(part["value"].abs().max()) * scale, claim.resplits)
-        learned.append(found.sd == 0 and found.effect > 0 or found.above(0.0) <= statistics.ALPHA)
+        learned.append((found.sd == 0 and found.effect > 0) or found.above(0.0) <= statistics.ALPHA)
     needs_both = isinstance(claim, Better) and claim.margin < 0
     if all(learned) if needs_both else any(learned):
         return ""
@@ -170,9 +173,8 @@ def format_value(value: float, claim: Measured, context: Context) -> str:
 
 
 def _published(claim: Measured, selector: Selector, context: Context) -> pd.DataFrame:
-    of = context.published[context.published["experiment"] == claim.experiment].copy()
-    of = of[of["metric"] == claim.metric]
-    of["axes"] = [parse_setting(text) for text in of["setting"]]
+    of = context.published
+    of = of[(of["experiment"] == claim.experiment) & (of["metric"] == claim.metric)]
     for column, wanted in (("method", selector.method), ("dataset", selector.dataset)):
         if wanted is not None:
             of = selection.narrow(of, of[column], wanted)

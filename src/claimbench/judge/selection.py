@@ -40,11 +40,13 @@ class Basis:
 
 def parsed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the columns ``axes`` (the setting as a dict of levels) and ``name`` (split/metric)."""
-    frame = frame.copy()
+    return with_axes(frame).assign(name=frame["split"].fillna("") + "/" + frame["metric"].fillna(""))
+
+
+def with_axes(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the column ``axes``: its setting as a dict of levels."""
     axes = {text: parse_setting(text) for text in frame["setting"].unique()}
-    frame["axes"] = [axes[text] for text in frame["setting"]]
-    frame["name"] = frame["split"].fillna("") + "/" + frame["metric"].fillna("")
-    return frame
+    return frame.assign(axes=[axes[text] for text in frame["setting"]])
 
 
 def sides(claim: Testable, frame: pd.DataFrame) -> list[pd.DataFrame]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +27,7 @@ def judge(
     tier: str,
     tier_evidence: dict[str, str],
     experiments: dict[str, Row],
+    margin_multiplier: float = 1.0,
 ) -> list[Row]:
     """Verdicts, one row a claim (see ``records.columns.TABLES["verdicts"]``).
 
@@ -34,28 +35,33 @@ def judge(
         frame: the runs, a row a value: experiment, method, dataset, setting, seed, status, reason, split, metric,
             value; a run without results has one row without metric and value.
         published: rows of published.csv.
-        experiments: per experiment ``scale`` (factor to display units) and ``digits``.
+        experiments: per experiment ``scale`` (factor to display units), ``digits`` and ``floor``.
     """
+    given = (claims, frame, published, tier, tier_evidence, experiments)
+    return judge_at((margin_multiplier,), *given)[margin_multiplier]
+
+
+def judge_at(
+    multipliers: Iterable[float],
+    claims: Iterable[Claim],
+    frame: pd.DataFrame,
+    published: pd.DataFrame,
+    tier: str,
+    tier_evidence: dict[str, str],
+    experiments: dict[str, Row],
+) -> dict[float, list[Row]]:
+    """What :func:`judge` says when the claims' margins are multiplied; their runs are chosen once for all."""
     rows, questions = asked(claims, frame, published, tier, tier_evidence, experiments)
-    weighed = [decision.weigh(question) for question in questions]
-    for question, evidence, ruling in zip(questions, weighed, decision.rule(questions, weighed), strict=True):
-        _fill(question, evidence, ruling)
-    return rows
-
-
-def judge_margins(claims: Iterable[Claim], **given: Any) -> list[Row]:
-    """The verdicts at margins from a quarter to four times their own."""
-    rows, questions = asked(claims, **given)
-    found = []
-    for by in MULTIPLIERS:
-        rulings = decision.rule(questions, [decision.weigh(question, by) for question in questions], by)
-        said = {question.claim.id: ruling.verdict for question, ruling in zip(questions, rulings, strict=True)}
-        found += [
-            {"claim_id": id_, "multiplier": by, "verdict": said.get(id_, row["verdict"])}
-            for row in rows
-            for id_ in [row["claim_id"]]
-        ]
-    return found
+    at: dict[float, list[Row]] = {}
+    for by in multipliers:
+        weighed = [decision.weigh(question, by) for question in questions]
+        rulings = decision.rule(questions, weighed, by)
+        said = {
+            question.claim.id: _filled(question, evidence, ruling, by)
+            for question, evidence, ruling in zip(questions, weighed, rulings, strict=True)
+        }
+        at[by] = [said.get(row["claim_id"], row) for row in rows]
+    return at
 
 
 def asked(
@@ -67,7 +73,8 @@ def asked(
     experiments: dict[str, Row],
 ) -> tuple[list[Row], Sequence[Question]]:
     """A row for every claim, and what is asked of the runs by those that are judged; both share their rows."""
-    context = Context(selection.parsed(frame), published, tier, tier_evidence, experiments)
+    frame, published = selection.parsed(frame), selection.with_axes(published)
+    context = Context(frame, published, tier, tier_evidence, experiments)
     rows, questions = [], []
     for claim in claims:
         row = _row(claim)
@@ -115,22 +122,26 @@ def _row(claim: Claim) -> Row:
     }
 
 
-def _fill(question: Question, evidence: Evidence, ruling: Ruling) -> None:
-    row, found = question.row, evidence.estimate
+def _filled(question: Question, evidence: Evidence, ruling: Ruling, by: float) -> Row:
+    row, found = dict(question.row), evidence.estimate
     row["verdict"] = ruling.verdict
     if ruling.reason:
         row["reason"] = ruling.reason
+    if isinstance(question.claim, Ratio) and question.effects is not None:
+        row["margin"] = math.exp(question.region(by).low)
+    elif row["margin"] is not None:
+        row["margin"] *= by
     if found is not None:
-        low, high = found.interval()
-        shown = [found.effect, low, high]
+        shown = [found.effect, *found.interval()]
         if isinstance(question.claim, Ratio):
             shown = [math.exp(value) for value in shown]
         row |= dict(zip(("diff", "ci_low", "ci_high"), shown, strict=True))
         row |= {"p": ruling.p, "p_adj": ruling.p_adjusted, "test": found.test, "n": found.n}
         if ruling.verdict == "inconclusive" and not question.blocked:
-            row["seeds_needed"] = statistics.units_needed(found, question.region(1.0), ruling.level)
+            row["seeds_needed"] = statistics.units_needed(found, question.region(by), ruling.level)
     for key, value in row.items():
         if isinstance(value, float) and not math.isfinite(value):
             row[key] = None
         elif isinstance(value, np.generic):
             row[key] = value.item()
+    return row

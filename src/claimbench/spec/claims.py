@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from claimbench.errors import UserError, nearest
 from claimbench.spec.base import Strict, Tier
 from claimbench.spec.paper import ExperimentSpec
 from claimbench.spec.reading import parse, read_yaml
+from claimbench.spec.settings import level_text
 
 Evidence = Literal["full", "scaled", "proxy"]
 
@@ -124,7 +126,8 @@ class Value(Measured):
     )
     relative_margin: FiniteFloat | None = Field(None, gt=0, description="the same as a share of the target")
     higher_is_better: bool | None = Field(
-        None, description="on which side a value beyond the margin is `exceeded`; left out, it is `contradicted` on both"
+        None,
+        description="on which side a value beyond the margin is `exceeded`; left out, it is `contradicted` on both",
     )
 
     @model_validator(mode="after")
@@ -277,7 +280,7 @@ def load_claims(path: Path) -> list[Claim]:
 
 
 def check_claims(claims: list[Claim], experiments: Mapping[str, ExperimentSpec], path: Path) -> None:
-    """Refuse a claim about an experiment or over an axis that paper.yaml does not have.
+    """Refuse a claim about an experiment, an axis, or members of a selection that paper.yaml does not have.
 
     Raises:
         UserError: it names the claim, the wrong value and what is allowed.
@@ -292,10 +295,40 @@ def check_claims(claims: list[Claim], experiments: Mapping[str, ExperimentSpec],
                 f"{path}: claim {claim.id}: experiment is {claim.experiment!r}, which paper.yaml does not have "
                 f"({nearest(claim.experiment, experiments)}); a claim about a part that is not run gives a reason"
             )
-        blocks = [block for tier in experiments[claim.experiment].tiers.values() for block in tier.grid]
-        axes = {axis for block in blocks for axis in block.setting}
-        if isinstance(claim, Trend) and claim.axis not in axes:
+        has = _members(experiments[claim.experiment])
+        if isinstance(claim, Trend) and claim.axis not in has:
             raise UserError(
                 f"{path}: claim {claim.id}: x is {claim.x!r}, which no cell of {claim.experiment} has "
-                f"({nearest(claim.x, axes)})"
+                f"({nearest(claim.x, set(has) - {'method', 'dataset'})})"
             )
+        if claim.tiers is None or set(claim.tiers) & set(experiments[claim.experiment].tiers):
+            _check_selectors(claim, has, path)
+
+
+def _members(experiment: ExperimentSpec) -> dict[str, set[str]]:
+    """The methods, the datasets and the levels of each axis that some tier of an experiment runs."""
+    has: dict[str, set[str]] = defaultdict(set)
+    for block in (block for tier in experiment.tiers.values() for block in tier.grid):
+        named: dict[str, Sequence[Any]] = {"method": block.method, "dataset": block.dataset, **block.setting}
+        for key, members in named.items():
+            has[key] |= {level_text(member) for member in members}
+    return has
+
+
+def _check_selectors(claim: Testable, has: Mapping[str, set[str]], path: Path) -> None:
+    sides: dict[str, Selector] = {}
+    if isinstance(claim, Better | Ratio):
+        sides |= {"a": claim.a, "b": claim.b}
+    else:
+        sides["select"] = claim.select
+    for side, selector in sides.items():
+        for key, members in selector.named().items():
+            where = f"{path}: claim {claim.id}: {side}.{key if key in ('method', 'dataset') else f'setting.{key}'}"
+            if key not in has:
+                raise UserError(f"{where} names an axis that no cell of {claim.experiment} has ({nearest(key, has)})")
+            for member in map(level_text, members):
+                if member not in has[key]:
+                    raise UserError(
+                        f"{where} names {member!r}, which no cell of {claim.experiment} has "
+                        f"({nearest(member, has[key])})"
+                    )

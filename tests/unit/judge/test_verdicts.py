@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -13,59 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claimbench.errors import UserError
-from claimbench.judge.verdicts import MULTIPLIERS, judge, judge_margins
-from claimbench.records.columns import TABLES
-from claimbench.spec.claims import load_claims, make_claim
-from claimbench.spec.words import VERDICTS
-
-EXPERIMENTS = {"e": {"scale": 1.0, "digits": 2}}
-NO_PUBLISHED = pd.DataFrame(
-    columns=["experiment", "method", "dataset", "setting", "metric", "value", "spread", "spread_kind", "n"]
-)
-
-
-def frame(cells: dict[tuple[str, str, str], Any], status: str = "done") -> pd.DataFrame:
-    rows = [
-        {
-            "paper": "p",
-            "experiment": "e",
-            "method": method,
-            "dataset": dataset,
-            "setting": setting,
-            "seed": seed,
-            "status": status,
-            "reason": "" if status == "done" else "no luck",
-            "split": "test" if status == "done" else None,
-            "metric": "x" if status == "done" else None,
-            "value": float(value) if status == "done" else np.nan,
-        }
-        for (method, dataset, setting), values in cells.items()
-        for seed, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
-
-
-def claim(**content: Any) -> Any:
-    stated = {"id": "C", "text": "t", "experiment": "e", "metric": "test/x", "margin_reason": "r", **content}
-    if content["kind"] == "none":
-        stated = {"id": "C", "text": "t", **content}
-    return make_claim(stated, "claims.yaml: claim")
-
-
-def verdict(
-    content: dict[str, Any],
-    data: pd.DataFrame,
-    published: pd.DataFrame = NO_PUBLISHED,
-    evidence: str = "full",
-    **given: Any,
-) -> dict[str, Any]:
-    (row,) = judge([claim(**content)], data, published, "laptop", {"laptop": evidence}, EXPERIMENTS, **given)
-    assert {"paper", *row} == {name for name, _ in TABLES["verdicts"]}
-    assert row["verdict"] in VERDICTS
-    return row
-
-
-BETTER = {"kind": "better", "a": {"method": "a"}, "b": {"method": "b"}, "margin": 0.0}
+from claimbench.judge.verdicts import MULTIPLIERS, judge, judge_at
+from claimbench.spec.claims import load_claims
+from tests.unit.judge.tables import BETTER, EXPERIMENTS, NO_PUBLISHED, claim, frame, verdict
 
 
 @pytest.mark.parametrize(
@@ -120,7 +69,7 @@ def test_first_available_dataset_and_its_evidence() -> None:
     ("values", "want"),
     [
         ([10.0, 10.1, 9.9, 10.05], "reproduced"),
-        ([13.0, 13.1, 12.9], "exceeded"),
+        ([13.0, 13.1, 12.9], "contradicted"),
         ([7.0, 7.1, 6.9], "contradicted"),
         ([9.0, 11.5, 8.0], "inconclusive"),
     ],
@@ -151,7 +100,7 @@ def test_value_against_the_published_spread() -> None:
     )
     claim = {"kind": "value", "select": {"method": "a", "dataset": "d"}, "target": "published", "margin": 0.5}
     row = verdict(claim, frame({("a", "d", ""): [10.0, 10.1, 9.9]}), published)
-    assert (row["verdict"], row["test"], row["published"]) == ("reproduced", "Welch TOST", "10.00")
+    assert (row["verdict"], row["test"], row["published"]) == ("reproduced", "Welch's t test", "10.00")
 
 
 @pytest.mark.parametrize(
@@ -236,17 +185,14 @@ def test_holm_is_over_the_paper() -> None:
 
 def test_margins_are_judged_at_all_multipliers() -> None:
     data = frame({("a", "d", ""): [3.0, 3.1, 2.9], ("b", "d", ""): [1.0, 1.0, 1.0]})
-    given = {
-        "frame": data,
-        "published": NO_PUBLISHED,
-        "tier": "laptop",
-        "tier_evidence": {"laptop": "full"},
-        "experiments": EXPERIMENTS,
-    }
-    rows = judge_margins([claim(**{**BETTER, "margin": 1.0})], **given)
-    assert [row["multiplier"] for row in rows] == list(MULTIPLIERS)
-    assert rows[0]["verdict"] == "reproduced"
-    assert rows[-1]["verdict"] == "contradicted"
+    claims = [claim(**{**BETTER, "margin": 1.0}), claim(**{**BETTER, "id": "none", "metric": "test/y"})]
+    given = (claims, data, NO_PUBLISHED, "laptop", {"laptop": "full"}, EXPERIMENTS)
+    at = judge_at(MULTIPLIERS, *given)
+    assert list(at) == list(MULTIPLIERS)
+    assert all(rows == judge(*given, margin_multiplier=multiplier) for multiplier, rows in at.items())
+    assert at[1.0] == judge(*given)
+    assert [at[m][0]["verdict"] for m in (0.25, 4.0)] == ["reproduced", "contradicted"]
+    assert [at[m][0]["margin"] for m in (0.25, 4.0)] == [0.25, 4.0]
 
 
 _ORDER = {"contradicted": 0, "inconclusive": 1, "reproduced": 2, "exceeded": 3}
