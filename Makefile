@@ -4,7 +4,8 @@ BIN    := $(abspath $(VENV))/bin
 # Optional parts of the package: EXTRAS=dev,slurm
 EXTRAS ?= dev
 READY  := $(VENV)/.ready-$(EXTRAS)
-CORES  ?= all
+# Processors: a number or all; those that this machine or its control group leaves, where nothing is said
+CORES  ?=
 TIER   ?= laptop
 PYTEST ?= -q -n 2 --dist loadgroup
 # More for Snakemake's --config or after it, for example: make ARGS="'papers=[forward-gnn]' --dry-run"
@@ -14,7 +15,7 @@ export PATH := $(BIN):$(PATH)
 .PHONY: run smoke install test test-slurm drill ui report retry check format clean help
 
 run: $(READY)  ## install, run the laptop tier, print where the report is
-	@exec snakemake --cores $(CORES) --config tier=$(TIER) $(ARGS)
+	@exec snakemake --cores $(or $(CORES),$$(python -m claimbench.execute.machine)) --config tier=$(TIER) $(ARGS)
 
 smoke:  ## the same at the smoke tier, one process a paper
 	@$(MAKE) --no-print-directory run TIER=smoke ARGS="bundle=paper $(ARGS)"

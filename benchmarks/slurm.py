@@ -85,7 +85,7 @@ def main() -> None:
     scratch = Path(tempfile.mkdtemp())
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     try:
-        with open(scratch / "start.log", "w") as log:  # not a pipe: the daemons keep it open
+        with open(scratch / "start.log", "w", encoding="utf-8") as log:  # not a pipe: the daemons keep it open
             subprocess.run([CLUSTER / "start.sh", scratch], check=True, stdout=log, stderr=log)
         measure("two runs", (1, 1, 1), "experiment")
         measure("bundle experiment", (10, 20, 5), "experiment")

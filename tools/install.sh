@@ -20,20 +20,15 @@ echo "installing into $venv with $("$python" --version 2>&1) (once; about a minu
 [ -x "$venv/bin/python" ] && usable "$venv/bin/python" || "$python" -m venv --clear "$venv"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check)
 
-# uv is several times faster than pip but reads neither pip's settings nor PIP_* variables, so they are handed over.
-setting() {
-    "${pip[@]}" config list 2>/dev/null | sed -n "s/^\(:env:\|global\|install\|user\|site\)\.$1='\(.*\)'$/\2/p" | head -n 1
-}
+say() { echo "$*; pip does it (slower)"; }
+status=0
 if "${pip[@]}" install -qq -c constraints.txt uv; then
-    find_links=$(setting find-links) index=$(setting index-url) more=$(setting extra-index-url) cert=$(setting cert)
-    [ -z "$find_links" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-${find_links// /,}}"
-    [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
-    [ -z "$more" ] || export UV_INDEX="${UV_INDEX:-$more}" UV_INDEX_STRATEGY=unsafe-best-match
-    [ -z "$cert" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$cert}"
-    UV_LINK_MODE=${UV_LINK_MODE:-copy} "$venv/bin/python" -m uv pip install --quiet --compile-bytecode \
-        --python "$venv/bin/python" -c constraints.txt -e ".[$extras]"
+    "$venv/bin/python" tools/uv_install.py --quiet --compile-bytecode -c constraints.txt -e ".[$extras]" || status=$?
+    [ "$status" != 3 ] || say "uv cannot install as pip is set up"
 else
-    echo "uv is not to be had here; pip does it (slower)"
-    "${pip[@]}" install --quiet -c constraints.txt -e ".[$extras]"
+    status=3
+    say "uv is not to be had here"
 fi
+[ "$status" != 3 ] || "${pip[@]}" install --quiet -c constraints.txt -e ".[$extras]"
+[ "$status" = 3 ] || [ "$status" = 0 ] || exit "$status"
 touch "$venv/.ready-$extras"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,13 +55,43 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time; the system frees the lock when its holder dies. Where a file system has no locks, none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        with contextlib.suppress(OSError):
+def locked(path: Path, advice: str = "") -> Iterator[bool]:
+    """One process at a time; the system frees the lock when its holder dies.
+
+    Args:
+        path: a file that exists for the lock alone.
+        advice: what to do where it cannot be written.
+
+    Yields:
+        Whether the lock is held. Some file systems have none; this is said once, and done without.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed below)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}){advice}") from error
+    with file:
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            held = True
+        except OSError as error:
+            without_locks(path.parent, error)
+            held = False
+        yield held
+
+
+@functools.cache
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+def without_locks(folder: Path, error: OSError) -> None:
+    """Say once that a folder's file system has no locks."""
+    _say(f"{folder}: this file system has no locks ({error.strerror}); going on without, one process at a time is safe")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from claimbench import files
 from claimbench.errors import ClaimBenchError
+from claimbench.execute.machine import memory_mb
 from claimbench.execute.order import Order, make_order
 from claimbench.files import canonical_json
 from claimbench.plan.fingerprints import Code
@@ -54,6 +55,14 @@ class Workflow:
             forget_failures(self.plan)
         self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
         self._screen = self._quiet_screen() if main else None
+        if main:
+            self._limit_memory()
+
+    def _limit_memory(self) -> None:
+        """Jobs of this machine fit into its memory side by side; on a cluster, or where the user says it, not ours."""
+        settings = self._workflow.resource_settings
+        if settings.nodes is None and not {"mem", "mem_mb", "mem_mib"} & set(settings.resources):
+            self._workflow.register_resource("mem_mb", memory_mb())
 
     def _quiet_screen(self) -> Screen | None:
         """What the user sees in place of Snakemake's own lines; those stay where asked for, and in a dry run."""
@@ -193,7 +202,7 @@ def _remove_stale_locks(folder: Path) -> Any:
 
     try:
         folder.mkdir(exist_ok=True)
-        hold = open(folder / "claimbench.lock", "w")  # noqa: SIM115  (held as long as the process lives)
+        hold = open(folder / "claimbench.lock", "w", encoding="utf-8")  # noqa: SIM115  (held as long as the process lives)
         fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return None  # another Snakemake is at work, or the file system has no locks

@@ -40,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
     try:
         # to files: the daemons keep what they inherit open, and a pipe would never end
-        with open(folder / "start.log", "w") as log:
+        with open(folder / "start.log", "w", encoding="utf-8") as log:
             started = subprocess.run(
                 [str(HERE / "start.sh"), str(folder)],
                 stdin=subprocess.DEVNULL,

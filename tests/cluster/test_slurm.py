@@ -153,7 +153,7 @@ def without_its_daemon(cluster: Path) -> None:
     """kill -9 of the node's daemon, which is started again; the job itself may live."""
     os.kill(int((cluster / "slurmd.pid").read_text()), signal.SIGKILL)
     time.sleep(2)
-    with open(cluster / "start.log", "a") as log:
+    with open(cluster / "start.log", "a", encoding="utf-8") as log:
         path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
         subprocess.run(["slurmd"], check=True, stdout=log, stderr=log, env={**os.environ, "PATH": path})
 

@@ -13,7 +13,6 @@ import scipy.sparse as sp
 
 from claimbench.data import Data
 from claimbench.data.splits.graphs import LabelledNodes
-from claimbench.errors import UserError
 from claimbench.execute import preparation, runner
 from claimbench.judge.paper import judge_paper
 from claimbench.papers.fastrp import classification, experiments, projection, walks
@@ -178,21 +177,29 @@ def test_classifiers_are_trained_on_labels_of_training_nodes_alone() -> None:
     draw = np.random.default_rng(0)
     U = draw.standard_normal((120, 6)).astype(np.float32)
     labels = (U[:, :4] + 0.5 * draw.standard_normal((120, 4)) > 0.4).astype(np.uint8)
-    fitted, scored = LabelledNodes(shares=(0.5,), shuffles=2).cut({"labels": labels, "y": np.zeros(120, int)}, 0)
+    fitted, scored = LabelledNodes(percent=50, shuffles=2).cut({"labels": labels, "y": np.zeros(120, int)}, 0)
     run = Run("fastrp", "classification", "fastrp", "toy", {"percent": 50, "C": 1.0}, 0, "smoke", {"sabotage": "none"})
     run.inputs = {"embedding": {"U": U}}
     artifact = experiments.fit_classification(run, Data("toy", fitted))
     found = experiments.score_classification(run, artifact, Data("toy", fitted | scored))
     expected = []
     for nodes in fitted["nodes"]:
-        train, test = np.split(nodes, [fitted["n_train"][0]])
+        train, test = np.split(nodes, [fitted["train_labels"].shape[1]])
         models = [LogisticRegression(solver="liblinear", tol=1e-8).fit(U[train], labels[train, k]) for k in range(4)]
         best = classification.top_k(np.stack([m.decision_function(U[test]) for m in models], 1), labels[test])
         expected.append(classification.f1(labels[test], best))
     assert (found["test/micro_f1"], found["test/macro_f1"]) == pytest.approx(np.mean(expected, 0), abs=0.01)
-    run.setting = {"percent": 20, "C": 1.0}
-    with pytest.raises(UserError, match="percent is 20"):
-        experiments.fit_classification(run, Data("toy", fitted))
+
+
+def test_a_run_gets_the_labels_of_its_own_percentage(tmp_path: Path) -> None:
+    values = {"tier": "laptop", "papers": ["fastrp"], "results_dir": str(tmp_path)}
+    plan = make_plan(load_config(None, values))
+    cells = {run.cell for job in plan.jobs.values() for run in job.runs if run.cell.experiment == "classification"}
+    assert {cell.setting["percent"] for cell in cells} == {10, 50}
+    labels = np.eye(4, dtype=np.uint8)[np.arange(200) % 4]
+    for cell in cells:
+        fitted, _ = plan.source(cell)[1].cut({"labels": labels, "y": labels.argmax(1)}, 0)
+        assert fitted["train_labels"].shape[1] == 2 * cell.setting["percent"]
 
 
 # ---- the experiments -------------------------------------------------------------------------------------------------
@@ -210,7 +217,7 @@ def test_the_paper_tier_runs_the_published_parameter_study(tmp_path: Path) -> No
     values = {"tier": "paper", "papers": ["fastrp"], "experiments": {"fastrp": ["parameters"]}}
     plan = make_plan(load_config(None, values | {"results_dir": str(tmp_path)}))
     planned = {run.cell.setting_string for job in plan.jobs.values() for run in job.runs}
-    with open(Path(experiments.__file__).with_name("published.csv"), newline="") as file:
+    with open(Path(experiments.__file__).with_name("published.csv"), encoding="utf-8", newline="") as file:
         published = {row["setting"] for row in csv.DictReader(file) if row["experiment"] == "parameters"}
     assert {setting for setting in published if "varied" not in setting} <= planned
 
@@ -231,10 +238,8 @@ def judged(
     }
     plan = make_plan(load_config(None, values))
     executor = runner.Runner(plan)
-    for name in (*needs, experiment):
-        jobs = [job for job in plan.jobs.values() if job.runs[0].cell.experiment == name]
-        runs = tuple(run for job in jobs for run in job.runs if keep(run))
-        job = dataclasses.replace(jobs[0], runs=runs)
+    for whole in plan.jobs.values():
+        job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
         for dataset in job.datasets:
             preparation.prepare(plan, dataset)
         executor.fit(job)

@@ -19,6 +19,7 @@ from claimbench.judge.paper import judge_paper
 from claimbench.papers.pfn import (
     baselines,
     bayesian_networks,
+    datasets,
     experiments,
     few_shot,
     nuts,
@@ -510,7 +511,7 @@ def test_tasks_of_strokes_label_what_they_show() -> None:
 
 def test_test_tasks_show_no_drawing_twice_and_stay_in_an_alphabet() -> None:
     y = np.repeat(np.concatenate([100 + np.arange(6), 200 + np.arange(7)]), 8)
-    rows, labels = few_shot.test_tasks(y, 30, 5, 3, 2, np.random.default_rng(0))
+    rows, labels = datasets.drawn(y, 30, 5, 3, 2, np.random.default_rng(0))
     for chosen, label in zip(rows, labels, strict=True):
         assert len(set(chosen)) == 25
         assert len(set(y[chosen] // 100)) == 1
@@ -558,12 +559,10 @@ def test_shifted_drawings_keep_their_ink() -> None:
 def test_fitting_strokes_and_fine_tuning_go_on_after_a_kill(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = (rng.random((60, 14, 14)) < 0.2).astype(np.uint8), np.repeat(np.arange(6), 10)
-    data = Data("made-up", {"x": x, "y": y, "train_idx": np.arange(60), "test_x": x, "test_y": y})
     net = experiments.fit_stroke_prior(run_of("stroke-prior", "pfn", **FEW), None)
 
     def tuned(run: Run) -> dict[str, Any]:
-        run.inputs = {"net": net}
-        return experiments.fit_few_shot__pfn(run, data)
+        return few_shot.fine_tune(run, net, x, y)
 
     for name, fit in (
         ("strokes", lambda run: experiments.fit_stroke_prior(run, None)),
@@ -579,9 +578,13 @@ def test_fitting_strokes_and_fine_tuning_go_on_after_a_kill(tmp_path: Path) -> N
             np.testing.assert_array_equal(found[key], value)
     moved = [key for key in net if not np.array_equal(net[key], found[key])]
     assert moved, "fine-tuning changes the network"
-    untouched = run_of("few-shot", "pfn", **{**FEW, "fine_steps": 0})
-    untouched.inputs = {"net": net}
-    assert experiments.fit_few_shot__pfn(untouched, data) is net
+
+
+def character_tasks(x: np.ndarray, y: np.ndarray, **parameters: int) -> tuple[Data, Data]:
+    """What fit and score are given of drawings whose every second one is tested."""
+    fit, score = datasets.CharacterTasks(classes=3, shots=2, asked=2, **parameters).cut({"y": y}, 0)
+    fitted = {"x": x[fit.pop("rows")], "test_x": x[fit.pop("test_rows")], **fit}
+    return Data("made-up", fitted), Data("made-up", fitted | score)
 
 
 def test_few_shot_methods_on_drawings_that_tell_themselves_apart() -> None:
@@ -589,10 +592,31 @@ def test_few_shot_methods_on_drawings_that_tell_themselves_apart() -> None:
     prototypes = rng.random((6, 14, 14)) < 0.3
     y = np.repeat(np.arange(6), 10)
     x = (prototypes[y] ^ (rng.random((60, 14, 14)) < 0.02)).astype(np.uint8)
-    data = Data("made-up", {"test_x": x, "test_y": y})
+    fitted, scored = character_tasks(x, y, tasks=20)
+    assert set(fitted.arrays) == {"x", "y", "test_x", "places", "shown"}
     for method in ("nearest", "logreg"):
-        run = run_of("few-shot", method, **{**FEW, "side": 7, "asked": 2})
-        assert experiments.score_few_shot(run, {}, data)["test/accuracy"] > 0.95
-    run = run_of("few-shot", "pfn", **{**FEW, "asked": 2})
-    net = experiments.fit_stroke_prior(run, None)
-    assert 0 <= experiments.score_few_shot(run, net, data)["test/accuracy"] <= 1
+        run = run_of("few-shot", method, **{**FEW, "side": 7})
+        artifact = getattr(experiments, f"fit_few_shot__{method}")(run, fitted)
+        assert artifact["classes"].shape == (20, 6)
+        assert experiments.score_few_shot(run, artifact, scored)["test/accuracy"] > 0.95
+    answers = []
+    for fine_steps in (0, 6):
+        run = run_of("few-shot", "pfn", **{**FEW, "fine_steps": fine_steps, "fine_rate": 0.1})
+        run.inputs = {"net": experiments.fit_stroke_prior(run, None)}
+        artifact = experiments.fit_few_shot__pfn(run, fitted)
+        assert 0 <= experiments.score_few_shot(run, artifact, scored)["test/accuracy"] <= 1
+        answers.append(artifact["classes"])
+    assert not np.array_equal(*answers), "fine-tuning changes the network"
+
+
+def test_tasks_show_test_drawings_alone() -> None:
+    y = np.repeat(np.concatenate([100 + np.arange(4), 200 + np.arange(4)]), 8)
+    for official in ({}, {"public_test": np.arange(32, 64)}):
+        split = datasets.CharacterTasks(tasks=9, classes=3, shots=2, asked=1)
+        fit, score = split.cut({"y": y, **official}, 1)
+        assert not set(fit["rows"]) & set(fit["test_rows"])
+        assert set(fit["test_rows"]) <= set(official.get("public_test", range(1, 64, 2)))
+        assert np.array_equal(fit["y"], y[fit["rows"]])
+        for places, shown, asked in zip(fit["places"], fit["shown"], score["test_y"], strict=True):
+            of = y[fit["test_rows"][places]]
+            assert len({(int(character), int(k)) for character, k in zip(of, [*shown, *asked], strict=True)}) == 3

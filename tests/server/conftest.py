@@ -66,7 +66,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     def call(program: str, *arguments: str) -> None:
         path = shutil.which(program, path=BINARIES)
         # to a file: the server keeps what it inherits open, and a pipe would never end
-        with open(folder / f"{program}.out", "w+") as out:
+        with open(folder / f"{program}.out", "w+", encoding="utf-8") as out:
             done = subprocess.run(
                 [str(path), *arguments],
                 stdin=subprocess.DEVNULL,
@@ -112,7 +112,7 @@ class Server:
             "--artifacts-destination",
             str(self.folder / "artifacts"),
         ]
-        with open(self.folder / "server.log", "a") as log:
+        with open(self.folder / "server.log", "a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=self.folder,

@@ -104,7 +104,7 @@ def test_first_second_and_changed_runs(paper: PaperFolder) -> None:
     paper.write(parts=PARTS.replace("QUANTILE = 0.5", "QUANTILE = 0.51"))
     assert snakemake(paper).returncode == 0
     second = fits(paper)
-    new = [json.loads(Path(p).read_text()) for p in set(second) - set(first)]
+    new = [json.loads(Path(p).read_text(encoding="utf-8")) for p in set(second) - set(first)]
     assert {(r["experiment"], r["method"]) for r in new} == {("location", "median")}
     assert len(new) == 4
     assert {p: second[p] for p in first} == first
@@ -112,7 +112,7 @@ def test_first_second_and_changed_runs(paper: PaperFolder) -> None:
     # more seeds run only the new seeds
     assert snakemake(paper, seeds=3).returncode == 0
     third = fits(paper)
-    assert {json.loads(Path(p).read_text())["seed"] for p in set(third) - set(second)} == {2}
+    assert {json.loads(Path(p).read_text(encoding="utf-8"))["seed"] for p in set(third) - set(second)} == {2}
     assert {p: third[p] for p in second} == second
     assert len(pd.read_parquet(paper.root / "results" / "smoke" / "runs.parquet")) == 15
 

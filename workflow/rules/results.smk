@@ -47,7 +47,7 @@ rule conclude:
             "claimbench.papers.{paper}.figures",
         ),
     shell:
-        "claimbench conclude --paper {wildcards.paper} --to {output.conclusion} > {log} 2>&1"
+        "claimbench conclude --paper {wildcards.paper:q} --to {output.conclusion:q} > {log:q} 2>&1"
 
 
 # The tables and the page once more, when all papers are through. They stay in place meanwhile: update.
@@ -72,7 +72,7 @@ rule report:
         papers=list(W.plan.papers),
         code=W.code_key("claimbench.present.report"),
     shell:
-        "claimbench report --to {output.page} > {log} 2>&1"
+        "claimbench report --to {output.page:q} > {log:q} 2>&1"
 
 
 # A store that cannot be used is told by the check at the end.
@@ -93,7 +93,7 @@ rule track:
         uri=W.config.tracking.uri,
         enabled=W.config.tracking.enabled,
     shell:
-        "claimbench track --paper {wildcards.paper} --to {output.done} > {log} 2>&1"
+        "claimbench track --paper {wildcards.paper:q} --to {output.done:q} > {log:q} 2>&1"
 
 
 # Fails when a run failed: the tables and the report are made, and the exit code of the whole says so.
@@ -109,4 +109,4 @@ rule check:
     conda:
         "../../envs/cpu.yaml"
     shell:
-        "claimbench check --to {output.done} > {log} 2>&1"
+        "claimbench check --to {output.done:q} > {log:q} 2>&1"

@@ -12,7 +12,7 @@ rule prepare:
     params:
         key=W.data_key,
     shell:
-        "claimbench prepare --dataset {wildcards.dataset} --to {output} > {log} 2>&1"
+        "claimbench prepare --dataset {wildcards.dataset:q} --to {output:q} > {log:q} 2>&1"
 
 
 # Fits, then scores. What is in the store already costs nothing, so changed code of the score trains nothing again.
@@ -35,4 +35,4 @@ rule run:
     params:
         key=lambda wildcards: W.job(wildcards).score_digest,
     shell:
-        "claimbench run --job {wildcards.job} --to {output.score} > {log} 2>&1"
+        "claimbench run --job {wildcards.job:q} --to {output.score:q} > {log:q} 2>&1"

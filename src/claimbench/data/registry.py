@@ -78,4 +78,4 @@ def fingerprint(entry: Entry, split: Split) -> str:
 def given_mirror(mirror: Path | None) -> Path | None:
     """The mirror of the configuration, else the one of the environment variable CLAIMBENCH_MIRROR, else None."""
     named = os.environ.get("CLAIMBENCH_MIRROR")
-    return mirror if mirror is not None or not named else Path(named)
+    return mirror if mirror is not None or not named else Path(named).expanduser()

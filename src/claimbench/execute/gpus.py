@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import IO, Any
 
+from claimbench import files
+
 
 def visible() -> list[str]:
     """GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them. Starts no CUDA context."""
@@ -59,8 +61,7 @@ def reserved(count: int, folder: Path | None = None, names: list[str] | None = N
 
 def _take(names: list[str], count: int, folder: Path, held: ExitStack) -> list[str]:
     """Lock ``count`` of ``names``; one job at a time chooses, so two cannot wait for each other's second GPU."""
-    with open(folder / "choosing.lock", "w") as choosing:
-        fcntl.flock(choosing, fcntl.LOCK_EX)
+    with files.locked(folder / "choosing.lock"):
         mine: list[str] = []
         while len(mine) < count:
             for name in names:
@@ -73,12 +74,14 @@ def _take(names: list[str], count: int, folder: Path, held: ExitStack) -> list[s
 
 
 def _try(path: Path) -> IO[str] | None:
-    lock = open(path, "w")  # noqa: SIM115  (held by the caller)
+    lock = open(path, "w", encoding="utf-8")  # noqa: SIM115  (held by the caller)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         lock.close()
         return None
+    except OSError as error:
+        files.without_locks(path.parent, error)
     return lock
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from claimbench.errors import BudgetExceeded
+from claimbench.execute import memory
 
 
 class Meter:
@@ -26,6 +27,7 @@ class Meter:
     def __init__(self, device: str) -> None:
         self.device = device
         self.started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        memory.release()
         _reset_peak_rss()
         if device.startswith("cuda"):
             import torch
@@ -68,12 +70,12 @@ class Meter:
 def _reset_peak_rss() -> None:
     # Not Linux, or not allowed: the peak is then that of the process.
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def _status_mb(field: str) -> float | None:
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(field):
                 return int(line.split()[1]) * 1024 / 1e6
     except (OSError, ValueError, IndexError):
@@ -151,7 +153,7 @@ def machine(device: str) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _cpu_name() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -169,7 +171,8 @@ def git_state() -> dict[str, Any]:
             done = subprocess.run(
                 ["git", "-C", str(folder), *arguments],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=10,
                 check=True,
                 env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},

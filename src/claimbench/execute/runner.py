@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from claimbench import files
 from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, Skipped, UserError
-from claimbench.execute import gpus, meters
+from claimbench.execute import gpus, memory, meters
 from claimbench.execute.imports import warm_up
 from claimbench.execute.preparation import data_marker
 from claimbench.plan.cells import Cell, PlannedRun
@@ -76,6 +76,7 @@ class Runner:
         self._live: Sender | None = None
         self._codes: dict[str, Codes] = {}
         make_importable(plan.config)
+        memory.keep_freed()
 
     # ---- fit ---------------------------------------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ def drafts(
                         "apart"
                     )
                 seen.add(label)
+                own_split = _of_setting(split, setting, f"{path}: {split_key}")
                 cell = Cell(
                     paper=spec.slug,
                     experiment=name,
@@ -83,15 +84,27 @@ def drafts(
                     tier=config.tier,
                     hyper=hyper,
                     layers=layers,
-                    split=split,
+                    split=own_split,
                     budget=block.budget or experiment.budget,
                     seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds)),
                     fit_code=codes.of(name, method, "fit", "fit_many"),
                     score_code=codes.of(name, method, "score"),
-                    data=_data(catalogue, dataset, f"{path}: {name}", split, f"{path}: {split_key}"),
+                    data=_data(catalogue, dataset, f"{path}: {name}", own_split, f"{path}: {split_key}"),
                     run_s=grid.run_s if grid.run_s is not None else block.run_s,
                 )
                 yield cell, grid.needs
+
+
+def _of_setting(split: dict[str, Any], setting: dict[str, Any], where: str) -> dict[str, Any]:
+    """A cell's split: a parameter written ``$axis`` has the level of that axis in the cell's setting."""
+    found = dict(split)
+    for key, value in split.items():
+        if isinstance(value, str) and value.startswith("$"):
+            if value[1:] not in setting:
+                allowed = ", ".join(f"${axis}" for axis in setting) or "a value, since a cell has no setting"
+                raise UserError(f"{where}.{key} is {value!r}, which is no axis of a cell; allowed: {allowed}")
+            found[key] = setting[value[1:]]
+    return found
 
 
 def _data(catalogue: Catalogue, dataset: str, dataset_key: str, split: dict[str, Any], split_key: str) -> str:

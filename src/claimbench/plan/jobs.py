@@ -52,7 +52,8 @@ def bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]:
             if config.bundle == "paper" and not exclusive:
                 name = spec.slug
             elif config.bundle in ("paper", "experiment"):
-                name = f"{spec.slug}.{cell.experiment}"
+                block = spec.experiments[cell.experiment].tiers[config.tier]
+                name = f"{spec.slug}.{block.joins or cell.experiment}"
             else:
                 name = f"{spec.slug}.{cell.experiment}.{cell.id}"
                 if config.bundle == "run":
@@ -85,14 +86,16 @@ def bundle(spec: PaperSpec, cells: list[Cell], config: Config) -> Iterator[Job]:
 
 
 def _cut(name: str, runs: list[PlannedRun], most_s: float) -> Iterator[tuple[str, list[PlannedRun]]]:
-    """An experiment's runs in jobs of at most ``most_s`` declared seconds, so that one long job does not keep the rest
-    waiting. Runs of one method and dataset stay together (the paper may fit them at once), and so does an experiment
-    whose cells need each other. Only declared seconds count: jobs must not change when costs are measured.
+    """The runs of an experiment and of those that join it, in jobs of at most ``most_s`` declared seconds, so that one
+    long job does not keep the rest waiting. Runs of one method and dataset stay together (the paper may fit them at
+    once), and so do all where cells need each other. Only declared seconds count: jobs must not change when costs are
+    measured.
     """
     parts: list[list[PlannedRun]] = []
     room = 0.0
-    together = any(need.experiment == run.cell.experiment for run in runs for need in run.cell.needs.values())
-    for _, group in itertools.groupby(runs, lambda run: (run.cell.method, run.cell.dataset)):
+    own = {run.cell.experiment for run in runs}
+    together = any(need.experiment in own for run in runs for need in run.cell.needs.values())
+    for _, group in itertools.groupby(runs, lambda run: (run.cell.experiment, run.cell.method, run.cell.dataset)):
         members = list(group)
         cost = sum(run.cell.run_s or 0.0 for run in members)
         if not parts or (cost > room and not together):

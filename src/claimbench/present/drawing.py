@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def draw(paper: PaperSpec, package_folder: Path, tier_dir: Path) -> list[str]:
     Returns:
         One sentence for each figure that could not be drawn.
     """
+    os.environ["MPLBACKEND"] = "Agg"  # a notebook's is not installed here, and matplotlib would fail to start
     import matplotlib
 
     matplotlib.use("Agg")
@@ -46,7 +48,8 @@ def draw(paper: PaperSpec, package_folder: Path, tier_dir: Path) -> list[str]:
     faults = []
     for name, function in figures.items():
         try:
-            with plt.rc_context({**STYLE, "axes.prop_cycle": plt.cycler(color=COLOURS)}):
+            look = {**STYLE, "axes.prop_cycle": plt.cycler(color=COLOURS)}
+            with plt.style.context(look, after_reset=True):  # the user's matplotlibrc and styles change nothing
                 figure = function(tables)
                 # one layout for both formats: it takes longer than the drawing
                 figure.draw_without_rendering()

@@ -16,7 +16,7 @@ from claimbench.records.columns import write_table
 def read_costs(results_dir: Path) -> dict[str, float]:
     """Median wall seconds of a run by ``tier/paper/experiment/method/dataset``, from earlier runs."""
     try:
-        return json.loads((results_dir / "costs.json").read_text())
+        return json.loads((results_dir / "costs.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

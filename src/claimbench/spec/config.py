@@ -64,6 +64,22 @@ class Config(Strict):
     tracking: Tracking = Field(Tracking(), description="MLflow")
     overrides: dict[str, dict[str, Any]] = Field({}, description="hyper-parameters by paper and experiment")
 
+    @field_validator("mirror", "data_dir", "results_dir", "papers_dir")
+    @classmethod
+    def _home(cls, value: str | None) -> str | None:
+        """``~`` and ``~user`` are expanded here and nowhere else."""
+        found = os.path.expanduser(value) if value else value
+        if found and found.startswith("~"):
+            raise ValueError("this home folder is not known; a folder that is called so is written ./~...")
+        return found
+
+    @field_validator("results_dir")
+    @classmethod
+    def _no_pattern(cls, value: str) -> str:
+        if "{" in value or "}" in value or not value.isprintable():
+            raise ValueError("it must be without { and }, which Snakemake takes for patterns, and without line breaks")
+        return value
+
     @field_validator("papers", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:

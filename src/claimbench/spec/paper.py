@@ -79,6 +79,9 @@ class TierBlock(Strict):
     grid: list[Block] = Field([], description="the cells, as products")
     resources: dict[str, Any] = Field({}, description="over the experiment's")
     budget: Budget | None = Field(None, description="in place of the experiment's")
+    joins: Name | None = Field(
+        None, description="an experiment whose jobs take these cells too, so that seconds of work share their imports"
+    )
     run_s: float | None = Field(None, ge=0, description="CPU-seconds of a run where a grid block gives none")
 
 
@@ -102,7 +105,9 @@ class ExperimentSpec(Strict):
     rows: list[str] = Field(["method"], description="what the rows of the table are")
     columns: list[str] = Field(["dataset", "setting"], description="what its columns are")
     exclusive: bool = Field(False, description="measures times: its runs have the machine to themselves")
-    split: dict[str, Any] = Field({}, description="how the data is split: `protocol` and its parameters")
+    split: dict[str, Any] = Field(
+        {}, description="how the data is split: `protocol` and its parameters; `$axis` is a cell's level of that axis"
+    )
     hyper: dict[str, Any] = Field({}, description="hyper-parameters and their defaults, declared here or by the paper")
     resources: dict[str, Any] = Field({}, description="over the paper's")
     budget: Budget = Field(Budget(), description="limits of one run")
@@ -169,6 +174,9 @@ class PaperSpec(Strict):
                         f"experiments.{name}.published names {other!r}, which is no experiment "
                         f"({nearest(other, printed)})"
                     )
+            for tier, block in experiment.tiers.items():
+                if block.joins is not None:
+                    self._refuse_to_join(name, tier, block.joins)
             known = set(self.hyper) | set(experiment.hyper)
             for tier, block in experiment.tiers.items():
                 for where, hyper in [(f"tiers.{tier}", block.hyper)] + [
@@ -189,3 +197,18 @@ class PaperSpec(Strict):
                         )
                 Resources.model_validate(resources)
         return self
+
+    def _refuse_to_join(self, name: str, tier: Tier, host: str) -> None:
+        allowed = [
+            other
+            for other, experiment in self.experiments.items()
+            if other != name
+            and tier in experiment.tiers
+            and experiment.tiers[tier].joins is None
+            and experiment.exclusive == self.experiments[name].exclusive
+        ]
+        if host not in allowed:
+            raise ValueError(
+                f"experiments.{name}.tiers.{tier}.joins is {host!r}; allowed: {', '.join(allowed) or 'nothing'} (an "
+                "experiment of the tier that joins none and is as exclusive)"
+            )

@@ -21,7 +21,7 @@ def test_processes_are_summed_since_the_last_start(tmp_path: Path) -> None:
     processes.note(tmp_path, "fit", "one")
     first = json.loads((tmp_path / "processes.jsonl").read_text())
     assert first["cpu_s"] > 0
-    with open(tmp_path / "processes.jsonl", "a") as file:
+    with open(tmp_path / "processes.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": "fit"}\nhalf a li\n')
         for step, paper, cpu_s, ended in (
             ("fit", "one", 2.0, 50.0),
@@ -49,7 +49,7 @@ def test_a_paper_over_its_budget_is_told(paper: PaperFolder, capsys: pytest.Capt
     assert f"toy-paper {spent:.1f}" in " ".join(said.split())
     assert "location" in said
     assert "snakemake itself" in said
-    with open(plan.tier_dir / "processes.jsonl", "a") as file:
+    with open(plan.tier_dir / "processes.jsonl", "a", encoding="utf-8") as file:
         line = {"step": "score", "paper": "toy-paper", "cpu_s": processes.BUDGET_CPU_S, "ended": time.time()}
         file.write(json.dumps(line) + "\n")
     assert doctor.budget(plan) == 1

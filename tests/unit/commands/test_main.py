@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from claimbench.execute import local
 from claimbench.judge.paper import judge_paper
 from claimbench.records import costs
 from claimbench.records.collect import collect
-from tests.conftest import CLAIMS, EXPERIMENTS, PaperFolder
+from tests.conftest import CLAIMS, EXPERIMENTS, PAPER, PaperFolder
 
 
 def call(paper: PaperFolder, *arguments: str, **changes: object) -> int:
@@ -150,3 +152,42 @@ def test_import_is_cheap() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "0"
     )
+
+
+@pytest.mark.parametrize("command", ["check", "report", "summary", "track", "judge", "tables", "figures"])
+def test_before_any_run_one_sentence_says_what_to_do(
+    paper: PaperFolder, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [] if command in ("check", "report", "summary") else ["--paper", "toy-paper"]
+    assert call(paper, command, *arguments) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r"claimbench: \S+ is not there yet; run snakemake first\n", said.err)
+    assert not (paper.root / "results" / "smoke" / "report").exists()
+
+
+def test_a_folder_inside_a_project_means_the_project(
+    paper: PaperFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (paper.root / "config.yaml").write_text(
+        yaml.safe_dump({"tier": "smoke", "papers": ["toy-paper"], "papers_dir": "papers"})
+    )
+    (paper.root / "Snakefile").write_text("")
+    inner = paper.root / "papers" / "toy_paper"
+    monkeypatch.chdir(inner)
+    assert main(["plan"]) == 0
+    assert "toy-paper.location" in capsys.readouterr().out
+    assert not (inner / "results").exists()
+
+
+def test_a_terminal_that_lacks_a_letter_gets_its_number(paper: PaperFolder) -> None:
+    paper.write({**PAPER, "hyper": {**PAPER["hyper"], "tail": 3.0, "word": "\u03b4"}})
+    arguments = ["--config", str(paper.config_file()), "explain", "toy-paper/location"]
+    done = subprocess.run(
+        [sys.executable, "-m", "claimbench", *arguments],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1:strict"},
+        capture_output=True,
+        encoding="latin-1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "word=\\u03b4" in done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import gzip
 import hashlib
 import http.server
@@ -124,6 +126,20 @@ def test_a_download_goes_on_where_a_killed_one_stopped(server: Server, tmp_path:
     fetch.fetch(entry(url(server, "plain")), tmp_path, None)
     assert [asked for _, asked in server.requests] == ["bytes=123456-"]
     assert names(tmp_path) == ["provenance.json", "toy.bin"]
+
+
+def test_a_file_system_without_locks_stops_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    scratch = tmp_path / "toy" / "raw" / ".new-of-another-process"
+    scratch.mkdir(parents=True)
+    fetch.fetch(entry(url(server, "plain")), tmp_path, None)
+    assert (tmp_path / "toy/raw/toy.bin").read_bytes() == CONTENT
+    assert scratch.is_dir(), "nobody knows whether its owner lives"
 
 
 @pytest.mark.parametrize("old", [b"of another version", CONTENT + b"too long"])

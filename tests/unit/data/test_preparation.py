@@ -206,12 +206,12 @@ def test_visible_queries_are_given_to_fit(tmp_path: Path) -> None:
 
 
 def test_labelled_nodes_of_a_graph(tmp_path: Path) -> None:
-    split = {"protocol": "labelled-nodes", "shares": [0.1, 0.5]}
+    split = {"protocol": "labelled-nodes", "percent": 50}
     data.prepare("sbm-120", [(split, 2)], tmp_path)
     fit, score = data.load_fit("sbm-120", split, 2, tmp_path), data.load_score("sbm-120", split, 2, tmp_path)
-    assert set(fit.arrays) == {"x", "edge_index", "nodes", "shares", "n_train", "train_labels"}
+    assert set(fit.arrays) == {"x", "edge_index", "nodes", "train_labels"}
     assert set(score.arrays) - set(fit.arrays) == {"labels"}
-    assert fit.info["split"] == {"protocol": "labelled-nodes", "shares": (0.1, 0.5), "shuffles": 1}
+    assert fit.info["split"] == {"protocol": "labelled-nodes", "percent": 50, "shuffles": 1}
     known = score.arrays["labels"][fit.arrays["nodes"][0, :60]]
     assert np.array_equal(fit.arrays["train_labels"][0], known)
 

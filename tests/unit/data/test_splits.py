@@ -221,43 +221,42 @@ def test_labelled_nodes_hide_the_labels_of_test_nodes() -> None:
     labels = np.zeros((50, 4), np.uint8)
     labels[np.arange(40), np.arange(40) % 4] = 1  # the last ten have none
     arrays = {"labels": labels, "y": labels.argmax(1), "edge_index": np.zeros((2, 0), int)}
-    fit, score = LabelledNodes(shares=[0.5, 0.1], shuffles=3).cut(arrays, 1)
+    fit, score = LabelledNodes(percent=50, shuffles=3).cut(arrays, 1)
     assert fit["nodes"].shape == (3, 40)
-    assert fit["n_train"].tolist() == [20, 4]
-    assert fit["shares"].tolist() == [0.5, 0.1]
-    assert fit["train_labels"].shape == (3, 20, 4), "as many as the largest share trains on, and no more"
+    assert fit["train_labels"].shape == (3, 20, 4), "as many as train, and no more"
     for nodes, known in zip(fit["nodes"], fit["train_labels"], strict=True):
         assert sorted(nodes) == list(range(40))
         assert np.array_equal(known, labels[nodes[:20]])
-    assert set(fit) == {"nodes", "shares", "n_train", "train_labels"}
+    assert set(fit) == {"nodes", "train_labels"}
     assert list(score) == ["labels"]
     assert np.array_equal(score["labels"], labels)
-    with pytest.raises(UserError, match=r"0\.01, which is no node; allowed: at least 0\.025"):
-        LabelledNodes(shares=[0.01, 0.5]).cut(arrays, 0)
+    fewer, _ = LabelledNodes(percent=10, shuffles=3).cut(arrays, 1)
+    assert np.array_equal(fewer["nodes"], fit["nodes"])
+    assert np.array_equal(fewer["train_labels"], fit["train_labels"][:, :4]), "training sets are nested"
+    with pytest.raises(UserError, match=r"percent is 1, which is no node; allowed: at least 2\.5"):
+        LabelledNodes(percent=1).cut(arrays, 0)
 
 
 def test_labelled_nodes_of_one_label_each() -> None:
     y = np.where(np.arange(30) % 5 == 0, -1, np.arange(30) % 3)
-    fit, score = LabelledNodes(shares=[0.5]).cut({"y": y}, 0)
+    fit, score = LabelledNodes(percent=50).cut({"y": y}, 0)
     assert sorted(fit["nodes"][0]) == np.flatnonzero(y >= 0).tolist()
     assert np.array_equal(score["labels"].argmax(1)[y >= 0], y[y >= 0])
     assert not score["labels"][y < 0].any()
 
 
 def test_labelled_nodes_are_the_subsets_of_shuffles_drawn_one_after_the_other() -> None:
-    """An evaluation that draws its shuffles from the run's stream ``shuffles`` and cuts at ``int(share * n)``."""
+    """An evaluation that draws its shuffles from the run's stream ``shuffles`` and cuts at ``int(percent / 100 * n)``."""
     labels = np.eye(5, dtype=np.uint8)[np.arange(87) % 5]
     labels[::9] = 0
-    percents = [10, 30, 70]
-    split = LabelledNodes(shares=[percent / 100 for percent in percents], shuffles=4)
-    fit, _ = split.cut({"labels": labels, "y": labels.argmax(1)}, 6)
-    generator = rng(6, "shuffles")
-    for nodes in fit["nodes"]:
-        expected = generator.permutation(np.flatnonzero(labels.any(1)))
-        for percent, n_train in zip(percents, fit["n_train"], strict=True):
-            assert n_train == int(percent / 100 * len(expected))
-            assert np.array_equal(nodes[:n_train], expected[:n_train])
-            assert np.array_equal(nodes[n_train:], expected[n_train:])
+    for percent in (10, 30, 70):
+        fit, _ = LabelledNodes(percent=percent, shuffles=4).cut({"labels": labels, "y": labels.argmax(1)}, 6)
+        generator = rng(6, "shuffles")
+        for nodes, known in zip(fit["nodes"], fit["train_labels"], strict=True):
+            expected = generator.permutation(np.flatnonzero(labels.any(1)))
+            n_train = int(percent / 100 * len(expected))
+            assert np.array_equal(nodes, expected)
+            assert np.array_equal(known, labels[expected[:n_train]])
 
 
 def test_every_protocol_says_what_it_is() -> None:

@@ -47,6 +47,24 @@ def test_levels_that_are_written_alike_are_refused(paper: PaperFolder, levels: t
         paper.plan(tier="laptop")
 
 
+def test_a_split_follows_the_setting(paper: PaperFolder) -> None:
+    changed = with_levels(0.1, 0.3)
+    changed["experiments"]["location"]["split"] = {"protocol": "random", "train": 0.5, "test": "$k"}
+    tier = changed["experiments"]["location"]["tiers"]["laptop"]
+    tier["grid"][0]["dataset"] = ["digits"]
+    paper.write(changed)
+    plan = paper.plan(tier="laptop")
+    assert {cell.setting["k"]: cell.split["test"] for cell in plan.cells} == {0.1: 0.1, 0.3: 0.3}
+    assert len({cell.data for cell in plan.cells}) == 2
+    assert len(plan.datasets["digits"][1]) == 2 * len(plan.cells[0].seeds), "a split of its own for each level"
+    changed["experiments"]["location"]["split"]["test"] = "$kk"
+    paper.write(changed)
+    with pytest.raises(
+        UserError, match=r"paper\.yaml: experiments\.location\.split\.test is '\$kk', which is no axis.*\$k"
+    ):
+        paper.plan(tier="laptop")
+
+
 @pytest.mark.parametrize("level", ["a,b", "a=b", "a\nb"])
 def test_a_level_that_cannot_be_read_back_is_refused(paper: PaperFolder, level: str) -> None:
     paper.write(with_levels("fine", level))
@@ -169,6 +187,27 @@ def test_experiments_that_need_another_are_cut_too(paper: PaperFolder) -> None:
     paper.write(changed)
     jobs = paper.plan(bundle_s=60).jobs
     assert [job.needs for name, job in jobs.items() if "student" in name] == [("toy-paper.location",)] * 2
+
+
+def test_an_experiment_may_join_the_jobs_of_another(paper: PaperFolder) -> None:
+    changed = copy.deepcopy(PAPER)
+    changed["experiments"]["student"]["tiers"]["smoke"]["joins"] = "location"
+    paper.write(changed)
+    plan = paper.plan()
+    (job,) = plan.jobs.values()
+    assert (job.id, job.needs) == ("toy-paper.location", ())
+    assert {run.cell.experiment for run in job.runs} == {"location", "student"}
+    assert {run.run_key for run in plan.runs} == {run.run_key for run in paper.plan(bundle="run").runs}
+    for where, host in (("student", "student"), ("student", "lokation"), ("location", "student")):
+        wrong = copy.deepcopy(changed)
+        wrong["experiments"][where]["tiers"]["smoke"]["joins"] = host
+        paper.write(wrong)
+        with pytest.raises(UserError, match=rf"experiments\.{where}\.tiers\.smoke\.joins is '{host}'; allowed: "):
+            paper.plan()
+    changed["experiments"]["location"]["exclusive"] = True
+    paper.write(changed)
+    with pytest.raises(UserError, match=r"joins is 'location'; allowed: nothing"):
+        paper.plan()
 
 
 def test_a_tier_may_split_its_data_otherwise(paper: PaperFolder) -> None:

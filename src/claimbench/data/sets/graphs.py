@@ -175,7 +175,10 @@ def communities(raw: Path, edges: str, groups: str) -> Arrays:
     import numpy as np
 
     pairs = np.loadtxt(raw / edges, dtype=np.int64)
-    members = [np.fromstring(line, dtype=np.int64, sep="\t") for line in (raw / groups).read_text().splitlines()]
+    members = [
+        np.fromstring(line, dtype=np.int64, sep="\t")
+        for line in (raw / groups).read_text(encoding="utf-8").splitlines()
+    ]
     n_nodes = int(max(pairs.max(), max(part.max(initial=0) for part in members))) + 1
     label = np.repeat(np.arange(len(members)), [part.size for part in members])
     return _labelled(pairs[:, 0], pairs[:, 1], n_nodes, np.concatenate(members), label)

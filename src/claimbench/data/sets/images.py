@@ -66,7 +66,7 @@ def mnist_csv(raw: Path, file: str) -> Arrays:
 
     with tempfile.TemporaryDirectory() as scratch:
         archive.gunzip(raw / file, Path(scratch) / "table.csv", max_bytes=64 << 20)
-        text = (Path(scratch) / "table.csv").read_text()
+        text = (Path(scratch) / "table.csv").read_text(encoding="utf-8")
     table = np.fromstring(text.replace("\n", ","), dtype=np.int64, sep=",").reshape(-1, 785)
     return {"x": table[:, :784].reshape(-1, 28, 28).astype(np.uint8), "y": table[:, 784]}
 
@@ -76,7 +76,7 @@ def cifar_strips(raw: Path, train: list[str], test: list[str], labels: str) -> A
     import numpy as np
     from PIL import Image
 
-    numbers = re.search(r"\[([\d,\s]+)\]", (raw / labels).read_text())
+    numbers = re.search(r"\[([\d,\s]+)\]", (raw / labels).read_text(encoding="utf-8"))
     if numbers is None:
         raise ValueError(f"{labels} has no list of numbers")
     known = np.fromstring(numbers.group(1), dtype=np.int64, sep=",")

@@ -34,7 +34,7 @@ def smart(raw: Path, docs: str, queries: str, judgements: str, graded: bool) -> 
 
     texts, asked = _records(raw / docs), _records(raw / queries)
     y = np.zeros((len(asked), len(texts)), np.int8)
-    for line in (raw / judgements).read_text().splitlines():
+    for line in (raw / judgements).read_text(encoding="utf-8").splitlines():
         query, document, code, *_ = line.split()
         relevance = (5 - int(code) if code in ("1", "2", "3", "4") else 0) if graded else 1
         if min(int(query), int(document)) < 1:

@@ -23,7 +23,7 @@ def nas_bench_macro(raw: Path, file: str) -> Arrays:
     """
     import numpy as np
 
-    table = json.loads((raw / file).read_text())
+    table = json.loads((raw / file).read_text(encoding="utf-8"))
     names = sorted(table)
     return {
         "x": np.array([[int(choice) for choice in name] for name in names], np.int8),

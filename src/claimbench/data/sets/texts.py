@@ -30,7 +30,7 @@ def babi(raw: Path, train: str, test: str, slots: int = 50) -> Arrays:
     sizes = []
     for name in (train, test):
         story: list[list[str]] = []
-        for line in (raw / name).read_text().splitlines():
+        for line in (raw / name).read_text(encoding="utf-8").splitlines():
             number, _, text = line.strip().partition(" ")
             if int(number) == 1:
                 story = []

@@ -55,6 +55,10 @@ def is_fraction(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
 
 
+def is_percentage(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 100
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """A protocol with its parameters, the fields of the class.

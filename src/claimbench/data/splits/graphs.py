@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from claimbench.data.splits.base import Arrays, Parts, Split, count, fraction, is_fraction, parameter
+from claimbench.data.splits.base import Arrays, Parts, Split, count, fraction, is_percentage, parameter
 from claimbench.data.splits.samples import at_most_one
 from claimbench.errors import UserError
 from claimbench.seeding import rng
@@ -48,24 +48,19 @@ class Unsupervised(GraphSplit):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledNodes(GraphSplit):
-    """Shuffles of the labelled nodes, of which the first ``share`` trains, for several shares in one split.
+    """Shuffles of the labelled nodes, of which the first ``percent`` train and the others test.
 
     The protocol of DeepWalk and of those who compare with it (Perozzi et al., KDD 2014, Section 4): classifiers on a
-    fixed embedding, trained on 10 %, 20 %, ... of the labelled nodes. Training sets of one shuffle are nested.
+    fixed embedding, trained on 10 %, 20 %, ... of the labelled nodes. Each percentage is a split of its own, so that
+    nobody sees the labels of a larger one; training sets of one shuffle are nested.
 
-    Fit gets ``nodes`` (S, n) int64, every labelled node in the order of each shuffle; ``shares`` (J,) float64 and
-    ``n_train`` (J,) int64: at share j the first ``n_train[j]`` nodes train and the others test; and ``train_labels``
-    (S, largest n_train, C) uint8, the labels of the training nodes. Score also gets ``labels`` (N, C) uint8 of all
-    nodes.
+    Fit gets ``nodes`` (S, n) int64, every labelled node in the order of each shuffle, and ``train_labels`` (S, n_train,
+    C) uint8, the labels of the first ones. Score also gets ``labels`` (N, C) uint8 of all nodes.
     """
 
     name = "labelled-nodes"
 
-    shares: tuple[float, ...] = parameter(
-        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-        lambda value: isinstance(value, tuple) and bool(value) and all(map(is_fraction, value)),
-        "a list of fractions between 0 and 1",
-    )
+    percent: float = parameter(50, is_percentage, "a percentage between 0 and 100")
     shuffles: int = count(1, 1, "a number of shuffles")
 
     def cut(self, arrays: Arrays, index: int) -> Parts:
@@ -73,18 +68,12 @@ class LabelledNodes(GraphSplit):
 
         labels = labels_of(arrays)
         known = np.flatnonzero(labels.any(1))
-        n_train = np.array([int(share * len(known)) for share in self.shares], np.int64)
-        if not n_train.all():
-            raise UserError(f"shares has {min(self.shares)}, which is no node; allowed: at least {1 / len(known):.2g}")
+        n_train = int(self.percent / 100 * len(known))
+        if not n_train:
+            raise UserError(f"percent is {self.percent}, which is no node; allowed: at least {100 / len(known):.2g}")
         random = rng(index, "shuffles")
         nodes = np.stack([random.permutation(known) for _ in range(self.shuffles)])
-        fit = {
-            "nodes": nodes,
-            "shares": np.array(self.shares, np.float64),
-            "n_train": n_train,
-            "train_labels": labels[nodes[:, : n_train.max()]],
-        }
-        return fit, {"labels": labels}
+        return {"nodes": nodes, "train_labels": labels[nodes[:, :n_train]]}, {"labels": labels}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claimbench.errors import UserError
+from claimbench import seeding
 from claimbench.papers.fastrp import projection
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def score_embedding(run: Run, artifact: Artifact, data: Data) -> dict[str, float
 
     Times stand in the record of every run.
     """
-    values = np.linalg.svd(artifact["U"] - artifact["U"].mean(0), compute_uv=False) ** 2
+    values = np.linalg.eigvalsh(np.cov(artifact["U"], rowvar=False))
     return {"test/effective_dimension": float(values.sum() ** 2 / (values**2).sum())}
 
 
@@ -79,7 +80,7 @@ def fit_classification(run: Run, data: Data) -> Artifact:
     """Scores of the test nodes by regressions on an embedding that saw no label."""
     U = run.inputs["embedding"]["U"]
     run.finite(float(np.abs(U).max()), "embedding")
-    return _classified(run, data, U, run.setting["percent"], run.setting["C"])
+    return _classified(run, data, U, run.setting["C"])
 
 
 def score_classification(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
@@ -87,27 +88,21 @@ def score_classification(run: Run, artifact: Artifact, data: Data) -> dict[str, 
     return _f1(artifact, data)
 
 
-def _classified(run: Run, data: Data, U: Any, percent: float, C: float) -> Artifact:
-    """Regressions on the first ``percent`` of the nodes of every shuffle.
+def _classified(run: Run, data: Data, U: Any, C: float) -> Artifact:
+    """Regressions on the training nodes of every shuffle.
 
     Returns:
-        ``scores`` (shuffles, test nodes, classes) float32, and ``n_train``, the number of nodes that trained.
+        ``scores`` (shuffles, test nodes, classes) float32.
     """
     from claimbench.papers.fastrp import classification
 
-    arrays = data.arrays
-    place = np.flatnonzero(np.isclose(arrays["shares"], percent / 100))
-    if not place.size:
-        shares = ", ".join(f"{share:g}" for share in arrays["shares"])
-        raise UserError(f"fastrp: percent is {percent}, which is none of the split's shares ({shares})")
-    n_train = int(arrays["n_train"][place[0]])
     if run.h.sabotage == "shuffled-embedding":
         U = run.rng("sabotage").permutation(U)
     scores = [
-        classification.scores(U, nodes[:n_train], labels[:n_train], nodes[n_train:], C)
-        for nodes, labels in zip(arrays["nodes"], arrays["train_labels"], strict=True)
+        classification.scores(U, nodes[: len(labels)], labels, nodes[len(labels) :], C)
+        for nodes, labels in zip(data.arrays["nodes"], data.arrays["train_labels"], strict=True)
     ]
-    return {"scores": np.stack(scores), "n_train": n_train}
+    return {"scores": np.stack(scores)}
 
 
 def _f1(artifact: Artifact, data: Data) -> dict[str, float]:
@@ -115,7 +110,7 @@ def _f1(artifact: Artifact, data: Data) -> dict[str, float]:
 
     found = []
     for nodes, scores in zip(data.arrays["nodes"], artifact["scores"], strict=True):
-        truth = data.arrays["labels"][nodes[artifact["n_train"] :]]
+        truth = data.arrays["labels"][nodes[-len(scores) :]]
         found.append(classification.f1(truth, classification.top_k(scores, truth)))
     micro, macro = np.mean(found, axis=0)
     return {"test/micro_f1": float(micro), "test/macro_f1": float(macro)}
@@ -129,7 +124,7 @@ def fit_parameters(run: Run, data: Data) -> Artifact:
     A, dimension = graph(data), run.setting["dim"]
     R = projection.very_sparse(A.shape[0], dimension, run.rng("projection"))
     U = projection.fastrp(A, R, [0.0, 0.0, 1.0, run.setting["alpha4"]], run.setting["beta"])
-    return _classified(run, data, U, run.h.percent, run.h.C)
+    return _classified(run, data, U, run.h.C)
 
 
 def score_parameters(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
@@ -140,37 +135,38 @@ def score_parameters(run: Run, artifact: Artifact, data: Data) -> dict[str, floa
 # ---- construction against reduction ----------------------------------------------------------------------------------
 
 
-def _reduced(run: Run, data: Data, powers: list[float], how: str) -> Artifact:
-    """One similarity matrix and one post-processing for every reduction: no normalisation of single powers."""
-    A = graph(data)
-    similarity = projection.Similarity(A, powers, run.h.beta)
-    generator = run.rng("projection")
-    if how == "svd":
-        reduced = similarity.svd(run.h.dim, generator)
-    else:
-        draw = projection.very_sparse if how == "sparse" else projection.gaussian
-        reduced = similarity.times(draw(A.shape[0], run.h.dim, generator))
-    return _classified(run, data, projection.rows_and_columns(reduced), run.h.percent, run.h.C)
+def _similarity(run: Run, data: Data, powers: list[float]) -> projection.Similarity:
+    return projection.Similarity(graph(data), powers, run.h.beta)
+
+
+def _reduced(run: Run, data: Data, reduced: Any) -> Artifact:
+    """One post-processing for every reduction: no normalisation of single powers."""
+    return _classified(run, data, projection.rows_and_columns(reduced), run.h.C)
 
 
 def fit_reduction__sparse(run: Run, data: Data) -> Artifact:
     """Very sparse projection of the similarity matrix."""
-    return _reduced(run, data, weights(run), "sparse")
+    similarity = _similarity(run, data, weights(run))
+    return _reduced(run, data, similarity.times(projection.very_sparse(similarity.n, run.h.dim, run.rng("projection"))))
 
 
 def fit_reduction__gaussian(run: Run, data: Data) -> Artifact:
     """Gaussian projection of the same matrix."""
-    return _reduced(run, data, weights(run), "gaussian")
+    similarity = _similarity(run, data, weights(run))
+    return _reduced(run, data, similarity.times(projection.gaussian(similarity.n, run.h.dim, run.rng("projection"))))
 
 
-def fit_reduction__svd(run: Run, data: Data) -> Artifact:
-    """Its truncated singular value decomposition."""
-    return _reduced(run, data, weights(run), "svd")
+def fit_many_reduction__svd(runs: Sequence[Run], datas: Sequence[Data]) -> list[Artifact]:
+    """Its truncated singular value decomposition, one for all seeds: nothing of it is random but rounding."""
+    run = runs[0]
+    reduced = _similarity(run, datas[0], weights(run)).svd(run.h.dim, seeding.rng(0, "svd"))
+    return [_reduced(run, data, reduced) for run, data in zip(runs, datas, strict=True)]
 
 
 def fit_reduction__one_hop(run: Run, data: Data) -> Artifact:
     """Very sparse projection of the first power alone."""
-    return _reduced(run, data, [1.0], "sparse")
+    similarity = _similarity(run, data, [1.0])
+    return _reduced(run, data, similarity.times(projection.very_sparse(similarity.n, run.h.dim, run.rng("projection"))))
 
 
 def score_reduction(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:

@@ -109,7 +109,7 @@ class Similarity:
     """The similarity matrix ``S = (alpha_1 T + ... + alpha_q T^q) L`` as an operator that is never formed."""
 
     def __init__(self, A: sp.csr_matrix, weights: Sequence[float], beta: float) -> None:
-        self.T = transition(A)
+        self.T, self.n = transition(A), A.shape[0]
         self._transposed = self.T.T.tocsr()
         self.weights = weights
         self._scale = (np.maximum(np.diff(A.indptr), 1).astype(np.float32) ** beta)[:, None].astype(np.float32)
@@ -133,9 +133,8 @@ class Similarity:
     def svd(self, dimension: int, generator: np.random.Generator, iterations: int = 3) -> Array:
         """Left singular vectors times singular values, (n_nodes, dimension), by randomised subspace iteration (Halko,
         Martinsson and Tropp 2011)."""
-        n = self.T.shape[0]
-        width = min(n, dimension + 20)
-        Q, _ = np.linalg.qr(self.times(gaussian(n, width, generator)))
+        width = min(self.n, dimension + 20)
+        Q, _ = np.linalg.qr(self.times(gaussian(self.n, width, generator)))
         for _ in range(iterations):
             Q, _ = np.linalg.qr(self.transposed_times(Q))
             Q, _ = np.linalg.qr(self.times(Q))

@@ -449,34 +449,30 @@ def score_stroke_prior(run: Run, artifact: Artifact, data: None) -> dict[str, fl
 
 
 def fit_few_shot__pfn(run: Run, data: Data) -> Artifact:
-    """The network of strokes, fine-tuned on background alphabets where ``fine_steps`` is not 0."""
+    """The network of strokes, fine-tuned on background alphabets where ``fine_steps`` is not 0: the ``classes`` (tasks,
+    asked) that it answers with."""
     from claimbench.papers.pfn import few_shot
 
-    if not run.h.fine_steps:
-        return run.inputs["net"]
-    train = data.arrays["train_idx"]
-    return few_shot.fine_tune(run, run.inputs["net"], data.arrays["x"][train], data.arrays["y"][train])
+    net = run.inputs["net"]
+    if run.h.fine_steps:
+        net = few_shot.fine_tune(run, net, data.arrays["x"], data.arrays["y"])
+    return {"classes": few_shot.by_network(few_shot.load(run, net), *few_shot.asked(run, data))}
 
 
-def fit_few_shot(run: Run, data: Data) -> Artifact:
-    """Nothing to train: ``nearest`` and ``logreg`` see the shots of a task alone."""
-    return {}
+def fit_few_shot__nearest(run: Run, data: Data) -> Artifact:
+    """The class of the nearest shot."""
+    from claimbench.papers.pfn import few_shot
+
+    return {"classes": few_shot.by_nearest(*few_shot.asked(run, data))}
+
+
+def fit_few_shot__logreg(run: Run, data: Data) -> Artifact:
+    """A logistic regression on the shots of each task."""
+    from claimbench.papers.pfn import few_shot
+
+    return {"classes": few_shot.by_regression(*few_shot.asked(run, data))}
 
 
 def score_few_shot(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:
     """Accuracy on tasks from alphabets that were never trained on."""
-    import torch
-
-    from claimbench.papers.pfn import few_shot
-
-    h = run.h
-    rows, labels = few_shot.test_tasks(
-        data.arrays["test_y"], h.tested, h.classes, h.shots, h.asked, run.rng("few-shot/test")
-    )
-    used, places = np.unique(rows, return_inverse=True)
-    images = few_shot.shrunk(few_shot.characters(data.arrays["test_x"][used]), h.side)
-    net = few_shot.load(run, artifact) if run.method == "pfn" else None
-    n = h.classes * h.shots
-    y = torch.from_numpy(labels[:, :n])
-    answers = few_shot.answers(run, net, images[torch.from_numpy(places.reshape(rows.shape))], y)
-    return {"test/accuracy": float((answers == labels[:, n:]).mean())}
+    return {"test/accuracy": float((artifact["classes"] == data.arrays["test_y"]).mean())}

@@ -15,6 +15,7 @@ from claimbench.papers.pfn import strokes
 from claimbench.training import Loop
 
 if TYPE_CHECKING:
+    from claimbench.data import Data
     from claimbench.run import Run
 
 #: of the pixels of strokes and of characters, about
@@ -158,35 +159,29 @@ def shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return images
 
 
-def test_tasks(
-    y: np.ndarray[Any, Any], tasks: int, classes: int, shots: int, queries: int, rng: np.random.Generator
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Rows (tasks, points) and classes (tasks, points) of tasks from the first characters of an alphabet, in any order:
-    their first drawings are the shots, then come ``queries`` of the other drawings of each class."""
-    rows, labels = [], []
-    alphabets = np.unique(y // 100)
-    known, asked = np.tile(np.arange(classes), shots), np.tile(np.arange(classes), queries)
-    for _ in range(tasks):
-        own = np.unique(y[y // 100 == rng.choice(alphabets)])[:classes]
-        drawings = [np.flatnonzero(y == character) for character in rng.permutation(own)]
-        shown = np.stack([rng.permutation(of[:shots]) for of in drawings])
-        others = np.stack([rng.choice(of[shots:], queries, replace=False) for of in drawings])
-        rows.append(np.concatenate([shown.T.ravel(), others.T.ravel()]))
-        labels.append(np.concatenate([known, asked]))
-    return np.stack(rows), np.stack(labels)
+def asked(run: Run, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels (tasks, points, side * side) of a split's tasks, and the classes (tasks, labelled) of the first points."""
+    images = shrunk(characters(data.arrays["test_x"]), run.h.side)
+    return images[torch.from_numpy(data.arrays["places"])], torch.from_numpy(data.arrays["shown"])
 
 
-def answers(run: Run, net: nn.Module | None, x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
+def by_network(net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
     """Classes (tasks, queries) of the unlabelled points of ``x`` (tasks, points, pixels), given ``y`` (tasks, n)."""
+    with torch.no_grad():
+        return net(x, y.float()).argmax(-1).numpy()
+
+
+def by_nearest(x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
+    """As :func:`by_network`, the class of the nearest labelled point."""
     n = y.shape[1]
-    if net is not None:
-        with torch.no_grad():
-            return net(x, y.float()).argmax(-1).numpy()
-    if run.method == "nearest":
-        nearest = torch.cdist(x[:, n:], x[:, :n]).argmin(-1)
-        return y.gather(1, nearest).numpy()
+    return y.gather(1, torch.cdist(x[:, n:], x[:, :n]).argmin(-1)).numpy()
+
+
+def by_regression(x: torch.Tensor, y: torch.Tensor) -> np.ndarray[Any, Any]:
+    """As :func:`by_network`, by a logistic regression for each task."""
     from sklearn.linear_model import LogisticRegression
 
+    n = y.shape[1]
     return np.stack(
         [
             LogisticRegression(max_iter=500).fit(a[:n], b).predict(a[n:])

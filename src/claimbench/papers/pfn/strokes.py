@@ -55,15 +55,19 @@ def render(
     ends = ends + offset + _uniform(-JITTER, JITTER, tuple(ends.shape), generator)
     pen = torch.randint(PEN[0], PEN[1] + 1, (n, 1, 1, 1), generator=generator)
     axis = torch.arange(SIDE, dtype=torch.float32)
-    # offsets of a pixel from a stroke's start are a row's and a column's: (n, 3, 28, 1) and (n, 3, 1, 28)
-    down, right = axis[:, None] - ends[:, :, 0, 0, None, None], axis - ends[:, :, 0, 1, None, None]
-    along = (ends[:, :, 1] - ends[:, :, 0])[..., None, None]
-    place = down * along[:, :, 0] + right * along[:, :, 1]
-    place = (place / along.square().sum(2).clamp_min(1e-6)).clamp_(0, 1)
-    distance = (down - place * along[:, :, 0]).square_() + (right - place * along[:, :, 1]).square_()
-    inked = (distance <= (pen / 2) ** 2) & present[:, :, None, None]
+    reach = (pen[:, 0] / 2) ** 2
+    inked = torch.zeros(n, SIDE, SIDE, dtype=torch.bool)
+    for stroke in range(ends.shape[1]):  # one at a time stays in the cache
+        members = present[:, stroke].nonzero()[:, 0]
+        start, along = ends[members, stroke, 0], (ends[members, stroke, 1] - ends[members, stroke, 0])[..., None, None]
+        # offsets of a pixel from the stroke's start are a row's and a column's: (m, 28, 1) and (m, 1, 28)
+        down, right = axis[:, None] - start[:, 0, None, None], axis - start[:, 1, None, None]
+        place = down * along[:, 0] + right * along[:, 1]
+        place = place.div_(along.square().sum(1).clamp_min(1e-6)).clamp_(0, 1)
+        distance = (down - place * along[:, 0]).square_().add_((right - place * along[:, 1]).square_())
+        inked[members] |= distance <= reach[members]
     grey = torch.randint(GREY[0], GREY[1] + 1, (n, SIDE, SIDE), generator=generator) / 255
-    return blurred(inked.any(1) * grey)
+    return blurred(inked * grey)
 
 
 def blurred(images: Float[Tensor, "n height width"]) -> Float[Tensor, "n height width"]:

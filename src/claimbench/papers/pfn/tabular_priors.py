@@ -26,7 +26,7 @@ def _generated(distribution: torch.distributions.Distribution, shape: tuple[int,
     """Draws of a distribution that knows no generator, from one seed of ``generator``."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: torch.manual_seed keeps a traceback for CUDA
         return distribution.sample(shape)
 
 

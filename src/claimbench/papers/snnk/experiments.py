@@ -306,47 +306,41 @@ def _shuffled(run: Run, y: torch.Tensor) -> torch.Tensor:
     return y[run.rng("sabotage").permutation(len(y))]
 
 
-def fit_regression__mlp(run: Run, data: Data | None) -> Artifact:
-    """scikit-learn's MLPRegressor, with early stopping on a tenth of the training part."""
-    import warnings
+def fit_many_regression__mlp(runs: list[Run], datas: list[Data | None]) -> list[Artifact]:
+    """A trained network with two hidden layers, the seeds of a data set as a stack."""
+    from claimbench.training import in_stacks
 
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPRegressor
-
-    parts, h = _regression(run, data), run.h
-    net = MLPRegressor(
-        hidden_layer_sizes=(h.hidden, h.hidden),
-        batch_size=min(h.batch, len(parts["train_x"]) // 2),
-        learning_rate_init=h.learning_rate,
-        early_stopping=True,
-        max_iter=h.network_epochs,
-        random_state=run.seed,
+    return in_stacks(
+        runs, lambda run: sorted(run.hyper.items()), lambda part: _networks([(runs[i], datas[i]) for i in part])
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        net.fit(parts["train_x"].numpy(), parts["train_y"].numpy()[:, 0])
-    run.metric("train/epochs", net.n_iter_)
-    run.count(n_params=sum(w.size for w in (*net.coefs_, *net.intercepts_)))
-    layers = {f"weight_{i}": w for i, w in enumerate(net.coefs_)}
-    return layers | {f"bias_{i}": b for i, b in enumerate(net.intercepts_)}
+
+
+def _networks(pairs: list[tuple[Run, Data | None]]) -> list[Artifact]:
+    import torch
+
+    from claimbench.papers.snnk import trained
+
+    parts = [_regression(run, data) for run, data in pairs]
+    x, y = (torch.stack([part[name].float() for part in parts]) for name in ("train_x", "train_y"))
+    return trained.train([run for run, _ in pairs], x, y)
 
 
 def score_regression(run: Run, artifact: Artifact, data: Data | None) -> dict[str, float]:
     """Mean squared error on the test part, as a share of the training targets' variance."""
     import torch
 
+    from claimbench.nn.state import unpack
+    from claimbench.papers.snnk import trained
+
     parts = _regression(run, data, test=True)
-    x, y = parts["test_x"], parts["test_y"].numpy()
+    x = parts["test_x"]
     if run.method == "mlp":
-        predicted = x.numpy()
-        count = sum(name.startswith("weight_") for name in artifact)
-        for i in range(count):
-            predicted = predicted @ artifact[f"weight_{i}"] + artifact[f"bias_{i}"]
-            predicted = np.maximum(predicted, 0) if i + 1 < count else predicted
+        with torch.no_grad():
+            predicted = unpack(trained.network(x.shape[1], run.h.hidden), artifact)(x.float()).double()
     else:
         features = x if run.method == "ridge" else _tower(run, x.shape[1])(x)
-        predicted = (features @ torch.from_numpy(np.array(artifact["theta"]))).numpy()
-    return {"test/mse": run.finite(float(np.mean((predicted.reshape(y.shape) - y) ** 2)))}
+        predicted = features @ torch.from_numpy(np.array(artifact["theta"]))
+    return {"test/mse": run.finite(float((predicted - parts["test_y"]).square().mean()))}
 
 
 def fit_fit_time(run: Run, data: None) -> Artifact:

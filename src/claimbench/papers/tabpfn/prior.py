@@ -62,7 +62,8 @@ class Draws:
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
         """Uniform in low..high, float32 of the given shape."""
-        return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
+        drawn = torch.rand(shape, generator=self.generator, device=self.device)
+        return drawn if (low, high) == (0.0, 1.0) else drawn.mul_(high - low).add_(low)
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal, float32 of the given shape."""
@@ -296,7 +297,7 @@ def _weights(
     kept = blocks * high * wide / (inputs * outputs)
     blockwise = h["blockwise"][:, None, None]
     scale = h["weight"][:, None, None] / torch.where(blockwise, kept.sqrt(), 1 - dropout.sqrt()[:, None, None])
-    weights = draws.normal(tables, rows, columns) * scale * ((row < inputs) & (column < outputs))
+    weights = draws.normal(tables, rows, columns).mul_(scale).mul_((row < inputs) & (column < outputs))
     members = blockwise[:, 0, 0].nonzero()[:, 0]
     weights[members] *= _inside(row, column, blocks[members], high[members], wide[members])
     if not first:

@@ -48,7 +48,7 @@ def build(plan: Plan, papers: Collection[str] | None = None, forecasts: bool = T
     done = runs_done(tier)
     pending = {slug: done.get(slug, (0, 0)) for slug in plan.papers if slug not in shown}
     inline = {
-        name: jinja2.utils.markupsafe.Markup((Path(__file__).parent / name).read_text())
+        name: jinja2.utils.markupsafe.Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))
         for name in ("style.css", "script.js")
     }
     page = environment.get_template("page.html.j2").render(
@@ -82,13 +82,13 @@ def _paper(plan: Plan, slug: str, read: dict[str, list[Row]], pending: tuple[int
         return {"spec": spec, "slug": slug, "count": Counter(), "pending": f"pending, {done} of {total} runs done"}
     folder = plan.tier_dir / "papers" / slug
     tables = [
-        Markup((folder / "tables" / f"{name}.html").read_text())
+        Markup((folder / "tables" / f"{name}.html").read_text(encoding="utf-8"))
         for name in spec.experiments
         if (folder / "tables" / f"{name}.html").is_file()
     ]
     figures = []
     for path in sorted((folder / "figures").glob("*.svg")):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         figures.append((path.stem, Markup(_own_ids(text[text.index("<svg") :], path.stem))))
     count = Counter(row["verdict"] for row in read["verdicts"] if row["paper"] == slug)
     statuses = Counter(row["status"] for row in read["runs"] if row["paper"] == slug)
