@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_ind
 
@@ -100,6 +101,12 @@ def test_slopes() -> None:
     x = np.array([1.0, 2.0, 4.0, 7.0])
     y = np.random.default_rng(4).normal(size=(3, 4))
     assert statistics.slopes(x, y) == pytest.approx(np.polyfit(x, y.T, 1)[0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
+    assert statistics.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_holm_against_its_definition() -> None:
