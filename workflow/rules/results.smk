@@ -38,6 +38,7 @@ rule conclude:
             "claimbench.judge.selection",
             "claimbench.judge.questions",
             "claimbench.judge.decision",
+            "claimbench.judge.robustness",
             "claimbench.judge.regions",
             "claimbench.judge.verdicts",
             "claimbench.judge.statistics",

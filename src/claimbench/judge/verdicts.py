@@ -51,7 +51,11 @@ def judge_at(
     experiments: dict[str, Row],
 ) -> dict[float, list[Row]]:
     """What :func:`judge` says when the claims' margins are multiplied; their runs are chosen once for all."""
-    rows, questions = asked(claims, frame, published, tier, tier_evidence, experiments)
+    return answered(*asked(claims, frame, published, tier, tier_evidence, experiments), multipliers)
+
+
+def answered(rows: list[Row], questions: Sequence[Question], multipliers: Iterable[float]) -> dict[float, list[Row]]:
+    """The verdicts on what was :func:`asked`, for each multiplier of the margins."""
     at: dict[float, list[Row]] = {}
     for by in multipliers:
         weighed = [decision.weigh(question, by) for question in questions]
@@ -115,6 +119,9 @@ def _row(claim: Claim) -> Row:
         "verdict": "not run",
         "evidence": "",
         "seeds_needed": None,
+        "survives": None,
+        "variations": None,
+        "falls": "",
         "test": "",
         "source": claim.source,
         "reason": claim.reason,
