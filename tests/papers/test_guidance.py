@@ -22,6 +22,7 @@ from claimbench.papers.guidance import (
     alignment,
     convolutional,
     experiments,
+    figures,
     fully_connected,
     image_folder,
     image_training,
@@ -437,7 +438,7 @@ def test_the_closed_form_is_that_of_a_constant_guess() -> None:
     found = sequence_training.evaluate_copy_paste(run, Guess())
     assert found["test/z"] < 3
     assert found["test/excess_loss"] < 1e-3
-    accuracy, loss = sequence_tasks.closed_form(30)
+    accuracy, loss = figures.closed_form(30)
     assert (accuracy, loss) == (pytest.approx(4 / 28), pytest.approx(27 * math.log(9) / 28))
     assert found["test/accuracy"] == pytest.approx(accuracy, abs=0.005)
     assert found["test/loss"] == pytest.approx(loss, abs=0.005)

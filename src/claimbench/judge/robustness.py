@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from scipy import stats as st
-
 from claimbench.judge import decision
 from claimbench.judge.decision import Evidence
 from claimbench.judge.questions import Effects, Question
@@ -93,6 +91,8 @@ def _without(question: Question, effects: Effects, rest: Any) -> Change:
 
 
 def _ranks(question: Question, units: Any) -> Evidence:
+    from scipy import stats as st
+
     region, own = question.region(1.0), decision.weigh(question).estimate
 
     def p(bound: float, side: str) -> float:
