@@ -39,6 +39,7 @@ rule conclude:
             "claimbench.judge.questions",
             "claimbench.judge.decision",
             "claimbench.judge.robustness",
+            "claimbench.judge.budget",
             "claimbench.judge.regions",
             "claimbench.judge.verdicts",
             "claimbench.judge.statistics",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from claimbench.judge import statistics
 from claimbench.judge.questions import Question
@@ -84,13 +84,13 @@ def _settled(question: Question, evidence: Evidence, by: float) -> Ruling:
     if question.blocked:
         return Ruling("inconclusive", reason=question.blocked)
     if question.settled is not None:
-        return Ruling(question.settled(by))
+        return _allowed(question, Ruling(question.settled(by)))
     found = evidence.estimate
     assert found is not None
     if found.sd > 0:
         return Ruling("inconclusive", reason="the claim is declared deterministic, but its seeds differ")
     holds = question.region(by).holds(found.effect, found.tolerance)
-    return Ruling("reproduced" if holds else _against(question, found))
+    return _allowed(question, Ruling("reproduced" if holds else _against(question, found)))
 
 
 def _one(
@@ -113,7 +113,13 @@ def _one(
     else:
         alone = f"significant alone, not after Holm's correction over the {FAMILIES[name]}" if raw <= ALPHA else ""
         return Ruling("inconclusive", raw, corrected, alone, level)
-    return Ruling(verdict, raw, corrected, level=level)
+    return _allowed(question, Ruling(verdict, raw, corrected, level=level))
+
+
+def _allowed(question: Question, ruling: Ruling) -> Ruling:
+    """Without the verdicts that chance or an unfinished budget forbids."""
+    why = question.improving if ruling.verdict == "contradicted" else question.unproven
+    return replace(ruling, verdict="inconclusive", reason=why) if why else ruling
 
 
 def _against(question: Question, found: Estimate) -> str:

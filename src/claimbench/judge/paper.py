@@ -45,6 +45,7 @@ def judge_paper(plan: Plan, paper: str) -> list[dict[str, Any]]:
         "claims": load_claims(plan.folders[paper] / "claims.yaml"),
         "frame": frame,
         "published": pd.read_parquet(folder / "published.parquet"),
+        "curves": pd.read_parquet(folder / "curves.parquet"),
         "tier": plan.config.tier,
         "tier_evidence": dict(spec.tier_evidence),
         "experiments": {

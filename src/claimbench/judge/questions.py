@@ -6,12 +6,12 @@ import json
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from claimbench.judge import selection, statistics
+from claimbench.judge import budget, selection, statistics
 from claimbench.judge.regions import Region
 from claimbench.judge.statistics import Estimate
 from claimbench.spec.claims import Better, Exact, Measured, Range, Ratio, Selector, Testable, Trend, Value
@@ -38,6 +38,8 @@ class Context:
     tier: str
     tier_evidence: dict[str, str]
     experiments: dict[str, Row]
+    #: run_key, series, step, value
+    curves: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Question:
     settled: Callable[[float], str] | None = None
     #: why it can only be inconclusive
     blocked: str = ""
+    #: why it cannot be reproduced
+    unproven: str = ""
+    #: why it cannot be contradicted
+    improving: str = ""
     #: the effect beyond which the published one is exceeded
     beyond: Callable[[float], float] | None = None
 
@@ -109,8 +115,12 @@ def ask(claim: Testable, row: Row, context: Context) -> Question | None:
         return Question(claim, row, blocked=blocked)
     scale = float(context.experiments.get(claim.experiment, {}).get("scale", 1.0))
     question = _KINDS[type(claim)](claim, row, basis.rows, scale, context)
-    blocked = blocked or question.blocked or _unlearned(claim, basis.rows, scale, context)
-    return Question(**{**question.__dict__, "blocked": blocked})
+    nothing, unproven = _unlearned(claim, basis.rows, scale, context)
+    blocked = blocked or question.blocked or nothing
+    improving = ""
+    if claim.curve is not None and context.curves is not None and row["evidence"] != "full":
+        improving = budget.improving(chosen[0], context.curves, claim.curve)
+    return replace(question, blocked=blocked, unproven=unproven, improving=improving)
 
 
 def _evidence(claim: Testable, chosen: list[pd.DataFrame], context: Context) -> str:
@@ -122,27 +132,28 @@ def _evidence(claim: Testable, chosen: list[pd.DataFrame], context: Context) -> 
     )
 
 
-def _unlearned(claim: Testable, rows: list[pd.DataFrame], scale: float, context: Context) -> str:
-    """Why a comparison says nothing: its arms are no better than what has learned nothing.
+def _unlearned(claim: Testable, rows: list[pd.DataFrame], scale: float, context: Context) -> tuple[str, str]:
+    """Why a comparison says nothing, or cannot be reproduced: arms that are no better than what has learned nothing.
 
-    A method that is no worse than another must both have learned something; one that is better, either.
+    A method that is better than another must have learned something, or the other have; that it is no worse says
+    something only where both have.
     """
     if not isinstance(claim, Better | Trend):
-        return ""
+        return "", ""
     chance = _chance(claim, {data for part in rows for data in part["dataset"]}, context)
     if chance is None:
-        return ""
+        return "", ""
     sign = 1.0 if not isinstance(claim, Better) or claim.higher_is_better else -1.0
     learned = []
     for part in rows:
         lead = sign * (part.groupby("unit")["value"].mean() * scale - chance)
         found = statistics.estimate(lead, float(part["value"].abs().max()) * scale, claim.resplits)
         learned.append((found.sd == 0 and found.effect > 0) or found.above(0.0) <= statistics.ALPHA)
+    at = f"at chance ({format_value(chance, claim, context)})"
+    if not any(learned):
+        return f"nothing was learned: {'both arms are' if len(rows) > 1 else 'it is'} {at}", ""
     needs_both = isinstance(claim, Better) and claim.margin < 0
-    if all(learned) if needs_both else any(learned):
-        return ""
-    who = "an arm is" if any(learned) else "both arms are" if len(rows) > 1 else "it is"
-    return f"nothing was learned: {who} at chance ({format_value(chance, claim, context)})"
+    return "", f"an arm is {at}" if needs_both and not all(learned) else ""
 
 
 def _chance(claim: Better | Trend, datasets: set[str], context: Context) -> float | None:

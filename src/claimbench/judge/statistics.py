@@ -133,7 +133,12 @@ def power(found: Estimate, region: Region, n: int, alpha: float = ALPHA) -> floa
     reach = float(special.stdtrit(n - 1, 1 - alpha))
 
     def passes(gap: float) -> float:
-        return 1.0 if math.isinf(gap) else 1.0 - float(special.nctdtr(n - 1, gap / se, reach))
+        if math.isinf(gap):
+            return 1.0
+        below = float(special.nctdtr(n - 1, gap / se, reach))
+        if math.isnan(below):  # far out, where the numerator of t hardly varies beside its mean
+            return float(special.gammainc((n - 1) / 2, (n - 1) * (gap / se / reach) ** 2 / 2)) if gap > 0 else 0.0
+        return 1.0 - below
 
     if region.holds(found.effect, found.tolerance):
         return max(0.0, passes(found.effect - region.low) + passes(region.high - found.effect) - 1)

@@ -27,6 +27,7 @@ def judge(
     tier: str,
     tier_evidence: dict[str, str],
     experiments: dict[str, Row],
+    curves: pd.DataFrame | None = None,
     margin_multiplier: float = 1.0,
 ) -> list[Row]:
     """Verdicts, one row a claim (see ``records.columns.TABLES["verdicts"]``).
@@ -36,8 +37,9 @@ def judge(
             value; a run without results has one row without metric and value.
         published: rows of published.csv.
         experiments: per experiment ``scale`` (factor to display units), ``digits`` and ``floor``.
+        curves: run_key, series, step, value; then ``frame`` has ``run_key``, too.
     """
-    given = (claims, frame, published, tier, tier_evidence, experiments)
+    given = (claims, frame, published, tier, tier_evidence, experiments, curves)
     return judge_at((margin_multiplier,), *given)[margin_multiplier]
 
 
@@ -49,9 +51,10 @@ def judge_at(
     tier: str,
     tier_evidence: dict[str, str],
     experiments: dict[str, Row],
+    curves: pd.DataFrame | None = None,
 ) -> dict[float, list[Row]]:
     """What :func:`judge` says when the claims' margins are multiplied; their runs are chosen once for all."""
-    return answered(*asked(claims, frame, published, tier, tier_evidence, experiments), multipliers)
+    return answered(*asked(claims, frame, published, tier, tier_evidence, experiments, curves), multipliers)
 
 
 def answered(rows: list[Row], questions: Sequence[Question], multipliers: Iterable[float]) -> dict[float, list[Row]]:
@@ -75,10 +78,11 @@ def asked(
     tier: str,
     tier_evidence: dict[str, str],
     experiments: dict[str, Row],
+    curves: pd.DataFrame | None = None,
 ) -> tuple[list[Row], Sequence[Question]]:
     """A row for every claim, and what is asked of the runs by those that are judged; both share their rows."""
     frame, published = selection.parsed(frame), selection.with_axes(published)
-    context = Context(frame, published, tier, tier_evidence, experiments)
+    context = Context(frame, published, tier, tier_evidence, experiments, curves)
     rows, questions = [], []
     for claim in claims:
         row = _row(claim)

@@ -107,6 +107,9 @@ class Measured(Stated):
         allow_inf_nan=False,
         description="the seeds are random splits of the same tables, with so many test rows for each training row",
     )
+    curve: str | None = Field(
+        None, description="a logged series; while it still improves, less than the full protocol contradicts nothing"
+    )
     deterministic: bool = Field(False, description="the seed cannot move the metric: compared exactly, not tested")
 
 

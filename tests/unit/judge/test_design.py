@@ -225,7 +225,10 @@ def test_no_worse_than_another_at_chance_is_no_finding() -> None:
     assert row["reason"] == "nothing was learned: both arms are at chance (10.00)"
     assert verdict({**claim, "chance": 5.0}, frame(chance))["verdict"] == "reproduced"
     half = {**chance, ("a", "d", ""): [60.0, 61.0, 59.0, 60.5]}
-    assert "an arm is" in verdict(claim, frame(half))["reason"]
+    row = verdict(claim, frame(half))
+    assert (row["verdict"], row["reason"]) == ("inconclusive", "an arm is at chance (10.00)")
+    other = {**chance, ("b", "d", ""): [60.0, 61.0, 59.0, 60.5]}
+    assert verdict(claim, frame(other))["verdict"] == "contradicted"
     assert verdict({**claim, "margin": 2.0}, frame(half))["verdict"] == "reproduced"
 
 

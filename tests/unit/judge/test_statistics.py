@@ -72,6 +72,13 @@ def test_power_is_that_of_statsmodels() -> None:
     assert statistics.power(found, Region(low=0.0), 12) == pytest.approx(want)
 
 
+def test_power_far_out() -> None:
+    found = estimate(np.array([-1.0, 0.0, 1.0]) * 1e-3 + 0.8, 2)
+    assert statistics.power(found, Region(low=0.0), 1000) == pytest.approx(1.0)
+    assert statistics.power(found, Region(low=0.0), 3, 1e-4) == pytest.approx(1.0, abs=1e-3)
+    assert statistics.units_needed(estimate(np.array([-1.0, 0.0, 1.0]) * 0.3 + 1.5, 2), Region(low=0.0), 0.001) == 5
+
+
 def test_units_needed_are_those_of_the_decision_rule() -> None:
     """Three seeds with a gap of 0.8 and an sd of 1; no approximation by the normal distribution."""
     found = estimate(np.array([-1.0, 0.0, 1.0]) + 0.8, 2)
