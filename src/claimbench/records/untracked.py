@@ -1,23 +1,46 @@
-"""What of a tier could not be imported into MLflow, noted beside the tables."""
+"""What of a tier was imported into MLflow and what could not be, noted beside the tables."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from claimbench import files
 from claimbench.plan.plan import Plan
+from claimbench.records import conclusions
 from claimbench.spec.config import Config
 
 
-def _place(plan: Plan, paper: str) -> Path:
-    return plan.tier_dir / "papers" / paper / "tracked.json"
+def path_of(plan: Plan, paper: str) -> Path:
+    return conclusions.folder_of(plan.tier_dir, paper) / "tracked.json"
 
 
 def note(plan: Plan, paper: str, failure: str | None) -> None:
     """The import of a paper was tried; ``failure`` says why it did not succeed."""
-    files.write_json(_place(plan, paper), {"failure": failure, "store": store(plan.config)})
+    files.write_json(path_of(plan, paper), {"failure": failure, **_made_of(plan, paper)})
+
+
+def failures(plan: Plan) -> dict[str, str]:
+    """Paper -> why it could not be imported."""
+    found = ((paper, files.read_json(path_of(plan, paper)) or {}) for paper in plan.papers)
+    return {paper: one["failure"] for paper, one in found if one.get("failure")}
+
+
+def in_order(plan: Plan, paper: str) -> bool:
+    """Whether what the paper is now is in the store that the configuration names."""
+    return files.read_json(path_of(plan, paper)) == {"failure": None, **_made_of(plan, paper)}
+
+
+def _made_of(plan: Plan, paper: str) -> dict[str, Any]:
+    tracking = plan.config.tracking
+    return {
+        "conclusion": conclusions.checksum(conclusions.path_of(plan.tier_dir, paper)),
+        "enabled": tracking.enabled,
+        "uri": tracking.uri,
+        "store": store(plan.config) if tracking.enabled else None,
+    }
 
 
 def store(config: Config) -> str:
@@ -31,19 +54,3 @@ def store(config: Config) -> str:
     except sqlite3.Error:
         made = "missing"
     return f"{path} {made}"
-
-
-def failures(plan: Plan) -> dict[str, str]:
-    """Paper -> why it could not be imported."""
-    found = ((paper, files.read_json(_place(plan, paper)) or {}) for paper in plan.papers)
-    return {paper: one["failure"] for paper, one in found if one.get("failure")}
-
-
-def forget_failures(plan: Plan) -> None:
-    """Have what could not be imported tried again, and what is in a local store that was moved or removed."""
-    own = store(plan.config)
-    for paper in plan.papers:
-        said = files.read_json(_place(plan, paper)) or {}
-        elsewhere = plan.config.tracking.enabled and said.get("store") != own
-        if said.get("failure") or elsewhere:
-            _place(plan, paper).unlink(missing_ok=True)

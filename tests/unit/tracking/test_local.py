@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import sqlite3
 import sys
@@ -91,21 +92,16 @@ def test_a_database_without_its_artifacts_gets_them_again(imported: PaperFolder,
 
 def test_a_moved_or_lost_store_is_imported_again(imported: PaperFolder, results: Path) -> None:
     plan = plan_of(imported, results)
-    marker = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
     importing.step(plan)
-    untracked.forget_failures(plan)
-    assert marker.exists()
+    assert untracked.in_order(plan, "toy-paper")
     elsewhere = results.with_name("moved")
     results.rename(elsewhere)
     plan = plan_of(imported, elsewhere)
-    marker = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
-    untracked.forget_failures(plan)
-    assert not marker.exists()
+    assert not untracked.in_order(plan, "toy-paper")
     importing.step(plan)
     stored(elsewhere)
     (elsewhere / "mlflow.db").unlink()
-    untracked.forget_failures(plan)
-    assert not marker.exists()
+    assert not untracked.in_order(plan, "toy-paper")
     assert "8 runs imported" in importing.step(plan)
     stored(elsewhere)
 
@@ -190,8 +186,36 @@ def test_a_store_that_was_made_anew_lacks_the_other_papers_and_the_next_run_know
     imported: PaperFolder, results: Path
 ) -> None:
     plan = plan_of(imported, results)
-    marker = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
     importing.step(plan)
     garbage(results / "mlflow.db")
-    untracked.forget_failures(plan)
-    assert not marker.exists()
+    assert not untracked.in_order(plan, "toy-paper")
+
+
+@pytest.mark.parametrize("kept", ["", "garbage", "used"])
+def test_an_empty_store_is_kept_for_the_next_folder(
+    imported: PaperFolder, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    """The second folder's tables come without MLflow; what is no empty store of known tables is made anew."""
+    monkeypatch.setattr(local, "_KEPT", tmp_path / "env")
+    if kept:
+        (tmp_path / "env").mkdir()
+        version = importlib.metadata.version("mlflow")
+        content = b"garbage" if kept == "garbage" else (results / local.FILE).read_bytes()
+        (tmp_path / "env" / f"mlflow-{version}.db").write_bytes(content)
+    local.ready(tmp_path / "one")
+    (results / local.FILE).unlink()
+    monkeypatch.setattr(local, "ClientWriter", None)
+    importing.track(plan_of(imported, results))
+    stored(results)
+    for folder in (tmp_path / "one", results):
+        default = client_of(folder).get_experiment("0")
+        assert default.artifact_location == (folder / local.ARTIFACTS / "Default").as_uri()
+
+
+def test_a_store_is_made_in_an_environment_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "env").write_text("a file where the folder would be", encoding="utf-8")
+    monkeypatch.setattr(local, "_KEPT", tmp_path / "env")
+    local.ready(tmp_path / "one")
+    assert client_of(tmp_path / "one").get_experiment("0")
