@@ -1,7 +1,9 @@
 """How often verdicts are wrong at the boundary, and how often they decide: simulations through the judge.
 
-python benchmarks/verdicts.py            # the tables of docs/statistics.md, some minutes
-python benchmarks/verdicts.py --tests    # why Student's test at this level: other tests beside it
+python benchmarks/verdicts.py families 1000    # a table of docs/statistics.md, from so many families
+python benchmarks/verdicts.py judged 100       # the others
+python benchmarks/verdicts.py power 200
+python benchmarks/verdicts.py tests 4000       # why Student's test at this level: other tests beside it
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from scipy import stats as st
 from claimbench.judge import decision
 from claimbench.judge.questions import Effects, Question
 from claimbench.judge.regions import Region
+from claimbench.judge.statistics import ALPHA, estimate
 from claimbench.judge.verdicts import judge
 from claimbench.spec.claims import make_claim
 
@@ -54,12 +57,13 @@ def families(
     region = Region(-2.0, 2.0) if two_sided else Region(low=0.0, closed=False)
     shift = 2.0 - effect if two_sided else effect
     found: Counter[str] = Counter()
+    questions = [Question(claim, {}, Effects(pd.DataFrame(), 1.0), lambda _: region) for claim in claims]
     for values in SHAPES[shape](draw, (times, size, n)) + shift:
-        questions = [
-            Question(claim, {}, Effects(pd.DataFrame(row), 1.0), lambda _: region)
-            for claim, row in zip(claims, values, strict=True)
+        weighed = [
+            decision.weigh(question, estimate=estimate(row, 1.0))
+            for question, row in zip(questions, values, strict=True)
         ]
-        rulings = decision.rule(questions, [decision.weigh(question) for question in questions])
+        rulings = decision.rule(questions, weighed)
         found.update({ruling.verdict for ruling in rulings})
         found["decided"] += sum(ruling.verdict == "reproduced" for ruling in rulings)
     return found
@@ -133,40 +137,48 @@ def _share(found: Counter[str], word: str, times: int) -> str:
     return f"{100 * found[word] / times:.1f}"
 
 
-def table(times: int) -> Iterator[str]:
-    """The table of docs/statistics.md."""
-    heads = [f"n = {n}" for n in SEEDS]
-    yield "| at the boundary: any false `reproduced` / any false `contradicted`, % | " + " | ".join(heads) + " |"
+def _line(name: str, counts: list[Counter[str]], times: int) -> str:
+    cells = [f"{_share(found, 'reproduced', times)} / {_share(found, 'contradicted', times)}" for found in counts]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _head(what: str) -> Iterator[str]:
+    yield f"| {what} | " + " | ".join(f"n = {n}" for n in SEEDS) + " |"
     yield "| --- |" + " --- |" * len(SEEDS)
 
-    def line(name: str, counts: list[Counter[str]], of: int) -> str:
-        cells = [f"{_share(found, 'reproduced', of)} / {_share(found, 'contradicted', of)}" for found in counts]
-        return f"| {name} | " + " | ".join(cells) + " |"
 
+def at_the_boundary(times: int) -> Iterator[str]:
+    """Families of claims whose effects all lie on the boundary."""
+    yield from _head("any false `reproduced` / any false `contradicted`, % of families")
     for shape in SHAPES:
-        yield line(f"{FAMILY} claims, {shape}", [families(shape, n, times) for n in SEEDS], times)
-    yield line("14 claims, normal", [families("normal", n, times // 2, size=14) for n in SEEDS], times // 2)
-    yield line(f"{FAMILY} equivalences, normal", [families("normal", n, times, two_sided=True) for n in SEEDS], times)
-    few = times // 4
-    yield line("4 datasets that share the seed's luck", [shared(n, few) for n in SEEDS], few)
-    yield line("the same, 2 % of the runs lost, half may be", [shared(n, few, 0.02, 0.5) for n in SEEDS], few)
-    yield line("random halves of one table, corrected", [halves(n, few) for n in SEEDS], few)
-    yield line("random halves of one table, not corrected", [halves(n, few, False) for n in SEEDS], few)
-    yield line("ratios at the factor", [ratios(n, few) for n in SEEDS], few)
-    yield ""
-    yield "| power: claims found, % | " + " | ".join(heads) + " |"
-    yield "| --- |" + " --- |" * len(SEEDS)
+        yield _line(f"{FAMILY} claims, {shape}", [families(shape, n, times) for n in SEEDS], times)
+    yield _line("14 claims, normal", [families("normal", n, times, size=14) for n in SEEDS], times)
+    yield _line(f"{FAMILY} equivalences, normal", [families("normal", n, times, two_sided=True) for n in SEEDS], times)
+
+
+def through_the_judge(times: int) -> Iterator[str]:
+    """Single claims about tables of runs."""
+    yield from _head("false `reproduced` / false `contradicted`, % of claims")
+    yield _line("4 datasets that share the seed's luck", [shared(n, times) for n in SEEDS], times)
+    yield _line("the same, 2 % of the runs lost, half may be", [shared(n, times, 0.02, 0.5) for n in SEEDS], times)
+    yield _line("random halves of one table", [halves(n, times) for n in SEEDS], times)
+    yield _line("the same without `resplits`", [halves(n, times, False) for n in SEEDS], times)
+    yield _line("ratios at the factor", [ratios(n, times) for n in SEEDS], times)
+
+
+def found(times: int) -> Iterator[str]:
+    """Power, alone and in a family."""
+    yield from _head("claims that are reproduced, %")
     for effect in (1.0, 2.0, 4.0):
         for size in (1, FAMILY):
-            counts = [families("normal", n, times // 4, effect, size=size) for n in SEEDS]
-            cells = [f"{100 * found['decided'] / (size * (times // 4)):.0f}" for found in counts]
-            yield f"| {size} of {effect:g} sd | " + " | ".join(cells) + " |"
+            counts = [families("normal", n, times, effect, size=size) for n in SEEDS]
+            cells = [f"{100 * count['decided'] / (size * times):.0f}" for count in counts]
+            name = "one claim" if size == 1 else f"each of {size} claims"
+            yield f"| {name}, {effect:g} sd beyond the boundary | " + " | ".join(cells) + " |"
 
 
 def tests(times: int) -> Iterator[str]:
     """One-sided errors of tests that could be used in place of Student's, at the boundary, in per cent."""
-    from claimbench.judge.statistics import ALPHA
-
     yield f"{'':28s}   n  t {ALPHA:g}  t 0.025  sign flips  Wilcoxon"
     for shape, make in SHAPES.items():
         for n in (3, 5, 6, 10, 20):
@@ -183,6 +195,8 @@ def tests(times: int) -> Iterator[str]:
             yield f"{shape:28s}  {n:2d}  " + "  ".join(f"{100 * share:7.1f}" for share in shares)
 
 
+PARTS = {"families": at_the_boundary, "judged": through_the_judge, "power": found, "tests": tests}
+
 if __name__ == "__main__":
-    for text in tests(4000) if "--tests" in sys.argv else table(2000):
+    for text in PARTS[sys.argv[1]](int(sys.argv[2])):
         print(text, flush=True)

@@ -1,8 +1,8 @@
 """Estimates and tests behind the verdicts: plain functions on numbers, deterministic, no tables.
 
-What is tested is always the mean of independent units (seeds, or datasets) against a region of effects;
-docs/statistics.md says why by Student's test at this level. The distributions are those of ``scipy.special``, which loads in a fraction of
-the time of ``scipy.stats``.
+What is tested is always the mean of independent units (seeds, or datasets) against a region of effects. Why so, and at
+this level: docs/statistics.md. The distributions are those of ``scipy.special``, which loads in a fraction of the time
+of ``scipy.stats``.
 """
 
 from __future__ import annotations
