@@ -522,6 +522,7 @@ def judged(tmp_path: Path, sabotage: str, experiment: str, keep: Any, **hyper: A
     plan = make_plan(load_config(None, values))
     (whole,) = plan.jobs.values()
     job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
+    plan.jobs[job.id] = job
     for dataset in job.datasets:
         preparation.prepare(plan, dataset)
     executor = runner.Runner(plan)
