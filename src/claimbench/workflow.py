@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from claimbench import files
-from claimbench.errors import ClaimBenchError
+from claimbench.errors import ClaimBenchError, UserError
 from claimbench.execute.machine import memory_mb
 from claimbench.execute.order import Order, make_order
-from claimbench.files import canonical_json
-from claimbench.plan.fingerprints import Code
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan, make_plan
 from claimbench.present.screen import Screen
-from claimbench.records.conclusions import paper_digest, write_plan
+from claimbench.records import plans
+from claimbench.records.freshness import stale
+from claimbench.records.pages import TABLES
 from claimbench.records.progress import FILE as PROGRESS
-from claimbench.records.untracked import forget_failures
 from claimbench.spec.config import load_config
+from claimbench.spec.reading import merge, scalars
+
+#: how a job on a cluster, which reads the workflow again, learns of the plan
+_PLAN_KEY = "claimbench_plan"
 
 
 class Workflow:
@@ -35,28 +39,42 @@ class Workflow:
 
     def __init__(self, config: dict[str, Any], workflow: Any) -> None:
         self._workflow = workflow
-        main = workflow.is_main_process
-        if main:
-            self._lock = _remove_stale_locks(Path(".snakemake"))
+        self._main = workflow.is_main_process
+        #: whether jobs will run, not only be shown
+        self._runs = self._main and not workflow.output_settings.dryrun and workflow.execution_settings is not None
+        self._hold: Any = _remove_stale_locks(Path(".snakemake")) if self._runs else None
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        try:
-            self.config = load_config(None, config)
+        with self._refusing():
+            given = dict(config)
+            frozen = given.pop(_PLAN_KEY, None) if not self._main else None
+            if frozen is not None:  # a job on a cluster: whatever config.yaml says by now
+                self.config = plans.read(Path(frozen)).config
+            else:
+                settings = workflow.config_settings
+                self.config = load_config(None, merge(given, scalars(settings.config if self._main else {})))
             self.plan: Plan = make_plan(self.config)
-            # The jobs' commands name a file below the tier's folder (--to) and find the configuration from there.
-            files.write_json_if_changed(self.plan.tier_dir / "config.json", self.config.model_dump())
-            write_plan(self.plan)
+            self._content = plans.content_of(self.plan)
+        self.tier = self.plan.tier_dir
+        self.plan_file = Path(frozen) if frozen is not None else plans.path_of(self.tier, self._content)
+        self._stale: list[Path] = []
+        if self._main:
+            workflow.config_settings.config_args = [
+                *workflow.config_settings.config_args,
+                f"{_PLAN_KEY}='{self.plan_file}'",
+            ]
+            self._stale = stale(self.plan, self._content)
+            self._limit_memory()
+        self._screen = self._quiet_screen() if self._main else None
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """What the user must mend, in Snakemake's words."""
+        try:
+            yield
         except ClaimBenchError as error:
             from snakemake.exceptions import WorkflowError
 
             raise WorkflowError(str(error)) from None
-        self.tier = self.plan.tier_dir
-        if main:
-            _back_from_the_future(self.tier)
-            forget_failures(self.plan)
-        self._code = Code([Path(self.config.papers_dir)] if self.config.papers_dir else [])
-        self._screen = self._quiet_screen() if main else None
-        if main:
-            self._limit_memory()
 
     def _limit_memory(self) -> None:
         """Jobs of this machine fit into its memory side by side; on a cluster, or where the user says it, not ours."""
@@ -81,12 +99,56 @@ class Workflow:
         return screen
 
     def started(self) -> None:
-        """Before the first job."""
+        """Before the first job: this process alone works on the tier from now on, by its plan."""
+        with self._refusing():
+            self._lock_tier()
+            if stale(self.plan, self._content) != self._stale:
+                raise UserError(f"{self.tier}: another run ended here while this one was planned; start it again")
+            plans.write(self.tier, self._content)
+        _back_from_the_future(self.tier)
         if self._workflow.local_exec:
             # Each finished job would leave a timer that looks at all waiting jobs once a second until the end.
             self._workflow.scheduler.job_rate_limiter = None
         if self._screen:
             self._screen.start(self._workflow.resource_settings.cores or 1)
+
+    def _lock_tier(self) -> None:
+        """Hold the tier's folder as long as this process lives.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        import fcntl
+
+        path = self.tier / ".run.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            hold = open(path, "a+", encoding="utf-8")  # noqa: SIM115  (held as long as the process lives)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+        try:
+            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hold.seek(0)
+            raise UserError(
+                f"{self.tier}: another run works here ({hold.read().strip() or 'unknown'}); wait for its end, or "
+                "choose another results_dir"
+            ) from None
+        except OSError as error:
+            from snakemake.logging import logger
+
+            logger.warning(
+                f"{path}: this file system has no locks ({error.strerror or error}); start no second run on it",
+            )
+        hold.truncate(0)
+        hold.write(f"process {os.getpid()} on {socket.gethostname()}")
+        hold.flush()
+        self._tier_hold = hold
+
+    def remake(self) -> None:
+        """Have Snakemake make again what is not of this plan, whatever it remembers and however old the files are."""
+        if self._stale and self._workflow._dag is not None:
+            self._workflow.dag.forcefiles.update(str(path) for path in self._stale)
 
     def finished(self) -> None:
         """After a workflow in which something was computed: how long it took from the start of this process."""
@@ -129,12 +191,19 @@ class Workflow:
 
     def job_inputs(self, wildcards: Any) -> list[str]:
         """The datasets of a job and the fits that it reads."""
+        self.remake()
         job = self.job(wildcards)
         return [f"{self.tier}/data/{name}.json" for name in job.datasets] + [
             f"{self.tier}/jobs/{name}.score.json" for name in job.needs
         ]
 
+    def no_inputs(self, wildcards: Any) -> list[str]:
+        """Of a dataset, which is made from nothing."""
+        self.remake()
+        return []
+
     def scores(self, wildcards: Any) -> list[str]:
+        self.remake()
         return [f"{self.tier}/jobs/{job.id}.score.json" for job in self.plan.jobs_of(wildcards.paper)]
 
     def papers(self, name: str) -> list[str]:
@@ -150,10 +219,10 @@ class Workflow:
             f"{self.tier}/complete",
         ]
 
-    tables = ("runs", "metrics", "curves", "published", "verdicts", "margins")
+    tables = TABLES
 
     def paper_digest(self, wildcards: Any) -> str:
-        return paper_digest(self.plan, wildcards.paper)
+        return self._content["papers"][wildcards.paper]["digest"]
 
     def paper_files(self, *names: str) -> Any:
         return lambda wildcards: [
@@ -161,21 +230,7 @@ class Workflow:
         ]
 
     def data_key(self, wildcards: Any) -> str:
-        from claimbench.data import registry
-
-        entry, splits = self.plan.datasets[wildcards.dataset]
-        keys = [[registry.fingerprint(entry, split), index] for split, index in splits]
-        return hashlib.sha256(canonical_json([keys, self.config.mirror]).encode()).hexdigest()
-
-    def code_key(self, *modules: str) -> Any:
-        """Fingerprint of whole modules of the package; ``{paper}`` stands for the paper's folder."""
-
-        def key(wildcards: Any) -> str:
-            paper = getattr(wildcards, "paper", None)
-            names = [m.format(paper=self.plan.folders[paper].name) if paper else m for m in modules]
-            return self._code.fingerprint((m, d) for m in names for d in self._code.definitions(m))
-
-        return key
+        return self._content["datasets"][wildcards.dataset]
 
 
 def _back_from_the_future(folder: Path) -> None:

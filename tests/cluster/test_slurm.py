@@ -193,3 +193,56 @@ def test_a_disturbed_job_goes_on(tmp_path: Path, cluster: Path, fault: Callable[
     assert {path: path.stat().st_mtime_ns for path in before} == before
     statuses = [json.loads(path.read_text())["status"] for path in fits()]
     assert set(statuses) == {"done"}
+
+
+def test_what_goes_on_beside_queued_jobs_changes_nothing(tmp_path: Path) -> None:
+    """A dry run with other settings, an edited config.yaml, a second Snakemake and a second clone."""
+    many = copy.deepcopy(PAPER)
+    many["resources"] = {"mem_mb": 600}
+    many["experiments"]["location"]["tiers"]["smoke"]["seeds"] = 5
+    local, settings = toy(tmp_path / "local")
+    local.write(many)
+    alone = snakemake(local.root, "--cores", "2", *settings)
+    assert alone.returncode == 0, alone.stderr[-3000:]
+
+    paper, settings = toy(tmp_path / "cluster", bundle="run")
+    paper.write(many)
+    config = Path(settings[1])
+    run = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--profile", "slurm", *SOON, *settings],
+        cwd=paper.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+    )
+    try:
+        deadline = time.time() + 120
+        while len(queued()) < 10:
+            assert time.time() < deadline
+            assert run.poll() is None, run.communicate()[0][-3000:]
+            time.sleep(0.2)
+        other = "overrides={toy-paper: {location: {hyper: {shift: 9}}}}"
+        assert snakemake(paper.root, "-n", *settings, "--config", other).returncode == 0
+        assert snakemake(paper.root, "--cores", "1", *settings, "--config", other).returncode == 1
+        clone, theirs = toy(tmp_path / "clone", results_dir=str(paper.root / "results"))
+        changed = copy.deepcopy(many)
+        changed["hyper"]["shift"] = 9
+        clone.write(changed)
+        refused = snakemake(clone.root, "--cores", "1", *theirs)
+        assert refused.returncode == 1
+        assert "another run works here" in refused.stderr
+        written = json.loads(config.read_text(encoding="utf-8"))
+        config.write_text(json.dumps({**written, "seeds": 1}), encoding="utf-8")
+        said, _ = run.communicate(timeout=600)
+        assert run.returncode == 0, said[-3000:]
+    finally:
+        if run.poll() is None:
+            run.kill()
+    assert tables_of(paper.root / "results" / "smoke") == tables_of(local.root / "results" / "smoke")
+
+
+def queued() -> list[str]:
+    """Slurm's numbers of what waits or runs."""
+    told = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True)
+    return told.stdout.split()

@@ -23,6 +23,7 @@ from claimbench.papers.gradient_noise import (
     neural_programmer,
     neural_ram,
     noise,
+    schedule,
 )
 from claimbench.plan.plan import make_plan
 from claimbench.run import Checkpoint, Run
@@ -51,8 +52,8 @@ def samples(seed: int = 0, n: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_eta_is_a_variance_that_falls() -> None:
-    assert noise.standard_deviation(0, 0.01) == pytest.approx(0.1)
-    assert noise.standard_deviation(99, 1.0) ** 2 == pytest.approx(100**-0.55)
+    assert schedule.standard_deviation(0, 0.01) == pytest.approx(0.1)
+    assert schedule.standard_deviation(99, 1.0) ** 2 == pytest.approx(100**-0.55)
 
 
 def test_the_wrapper_adds_noise_after_clipping() -> None:
@@ -104,11 +105,11 @@ def test_the_wrappers_state_goes_on() -> None:
 
 
 def test_walk_deviation_is_the_sum_of_the_variances() -> None:
-    by_hand = math.sqrt(sum(noise.standard_deviation(t, 0.01) ** 2 for t in range(50)))
-    assert noise.walk_deviation(50, 0.1, 0.01) == pytest.approx(0.1 * by_hand)
+    by_hand = math.sqrt(sum(schedule.standard_deviation(t, 0.01) ** 2 for t in range(50)))
+    assert schedule.walk_deviation(50, 0.1, 0.01) == pytest.approx(0.1 * by_hand)
     # near the integral in place of the sum
     integral = 0.1 * math.sqrt(0.01 * 1000**0.45 / 0.45)
-    assert noise.walk_deviation(1000, 0.1, 0.01) == pytest.approx(integral, rel=0.03)
+    assert schedule.walk_deviation(1000, 0.1, 0.01) == pytest.approx(integral, rel=0.03)
 
 
 # ---- deep networks ---------------------------------------------------------------------------------------------------
@@ -328,7 +329,7 @@ def test_noise_of_several_steps_falls_with_them() -> None:
     drawn = noise.of_stack((200, 100), range(99, 101), [0.0, 4.0], 0.55, generators)
     assert (drawn[:, 0] == 0).all()
     for step in range(2):
-        assert float(drawn[step, 1].std()) == pytest.approx(noise.standard_deviation(99 + step, 4.0), rel=0.02)
+        assert float(drawn[step, 1].std()) == pytest.approx(schedule.standard_deviation(99 + step, 4.0), rel=0.02)
 
 
 def test_times_are_in_order_with_gaps() -> None:

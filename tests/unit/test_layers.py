@@ -197,6 +197,15 @@ def test_planning_loads_no_heavy_library(module: str) -> None:
     assert loaded.split() == []
 
 
+def test_figures_are_drawn_without_torch() -> None:
+    """What a paper's tables and figures take would otherwise be mostly this import."""
+    papers = [path.parent.name for path in PACKAGE.glob("papers/*/figures.py")]
+    code = "; ".join(["import sys", *(f"import claimbench.papers.{name}.figures" for name in papers)])
+    code += "; print(*(name for name in ('torch', 'sklearn', 'scipy.stats') if name in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == []
+
+
 def test_a_wrong_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "papers" / "one"
     folder.mkdir(parents=True)

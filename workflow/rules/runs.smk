@@ -2,6 +2,8 @@
 
 
 rule prepare:
+    input:
+        W.no_inputs,
     output:
         f"{TIER}/data/{{dataset}}.json",
     log:
@@ -12,7 +14,7 @@ rule prepare:
     params:
         key=W.data_key,
     shell:
-        "claimbench prepare --dataset {wildcards.dataset:q} --to {output:q} > {log:q} 2>&1"
+        "claimbench prepare --plan {W.plan_file:q} --dataset {wildcards.dataset:q} > {log:q} 2>&1"
 
 
 # Fits, then scores. What is in the store already costs nothing, so changed code of the score trains nothing again.
@@ -35,4 +37,4 @@ rule run:
     params:
         key=lambda wildcards: W.job(wildcards).score_digest,
     shell:
-        "claimbench run --job {wildcards.job:q} --to {output.score:q} > {log:q} 2>&1"
+        "claimbench run --plan {W.plan_file:q} --job {wildcards.job:q} > {log:q} 2>&1"

@@ -8,17 +8,19 @@ from claimbench.present import drawing, tables
 from claimbench.present.publish import publish
 from claimbench.records.collect import collect
 from claimbench.records.conclusions import write_conclusion
+from claimbench.records.plans import Frozen
 from claimbench.records.progress import Progress
 from claimbench.spec.config import Config
 from claimbench.spec.folders import make_importable
 
 
-def conclude(config: Config, plan: Plan, paper: str) -> None:
+def conclude(config: Config, plan: Plan, paper: str, frozen: Frozen | None = None) -> None:
     """Collect, judge, tables, figures of a paper; then the tier's tables and page are written again.
 
     Args:
         config: of the tier.
         plan: of which only the runs of ``paper`` are read.
+        frozen: the file of the plan, where the workflow gave one.
     """
     rows = collect(plan, paper)
     verdicts = judge_paper(plan, paper)
@@ -27,5 +29,7 @@ def conclude(config: Config, plan: Plan, paper: str) -> None:
     progress = Progress(plan.tier_dir)
     for fault in drawing.draw(plan.papers[paper], plan.folders[paper], plan.tier_dir):
         progress.note(fault)
+    if frozen:
+        frozen.refuse_replaced()
     write_conclusion(plan, paper, verdicts, rows["runs"])
     publish(outline(config))

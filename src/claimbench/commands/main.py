@@ -13,7 +13,10 @@ from claimbench import __version__
 from claimbench.errors import ClaimBenchError, UserError
 
 if TYPE_CHECKING:
+    from claimbench.execute.runner import Runner
+    from claimbench.plan.jobs import Job
     from claimbench.plan.plan import Plan
+    from claimbench.records.plans import Frozen
     from claimbench.spec.config import Config
 
 
@@ -33,6 +36,8 @@ _STEPS = (
     "track",
     "check",
 )
+#: commands that answer for the run which made a tier's results, unless they are told another configuration
+_ABOUT_RESULTS = (*_STEPS[4:], "explain", "retry", "ui", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:
-        if getattr(options, "to", None) is not None:
+        if getattr(options, "plan", None) is not None:
             _note(options)
 
 
@@ -64,10 +69,8 @@ def _note(options: argparse.Namespace) -> None:
     """What this step of the workflow cost, into the tier's folder."""
     from claimbench.records.processes import note
 
-    tier_dir = next((folder for folder in options.to.parents if (folder / "config.json").is_file()), None)
-    if tier_dir is not None:
-        job = getattr(options, "job", "").split(".", 1)[0]
-        note(tier_dir, options.step, getattr(options, "paper", None) or job)
+    job = getattr(options, "job", "").split(".", 1)[0]
+    note(options.plan.parents[1], options.step, getattr(options, "paper", None) or job)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         for flag, settings in flags:
             sub.add_argument(flag, **settings)
         if name in _STEPS:
-            sub.add_argument("--to", type=Path, help="a file of the tier's folder, whose configuration is then used")
+            sub.add_argument("--plan", type=Path, help="the plan of a workflow that runs, and its configuration")
         sub.set_defaults(run=run, step=name)
 
     job = ("--job", {"required": True, "help": "job id, as `claimbench plan` prints it"})
@@ -157,17 +160,16 @@ def _must_be_there(*paths: Path) -> None:
             raise UserError(f"{path} is not there yet; run snakemake first")
 
 
-def _config(options: argparse.Namespace) -> Any:
-    import yaml
-
+def _config(options: argparse.Namespace) -> Config:
+    """The configuration of a command: that of the plan which it was given; of a command that asks about results, that
+    of the run which made them; else config.yaml."""
     from claimbench.spec.config import load_config
+    from claimbench.spec.reading import merge
 
+    frozen = _frozen(options)
+    if frozen:
+        return frozen.config
     path = options.config
-    if getattr(options, "to", None) is not None:
-        candidates = (folder / "config.json" for folder in options.to.parents)
-        path = next((path for path in candidates if path.is_file()), None)
-        if path is None:
-            raise UserError(f"--to {options.to}: no folder above it has the config.json that the workflow writes")
     if path is None:
         _to_the_project()
         path = Path("config.yaml") if Path("config.yaml").is_file() else None
@@ -176,18 +178,47 @@ def _config(options: argparse.Namespace) -> Any:
         key, sign, text = item.partition("=")
         if not sign:
             raise UserError(f"--set {item}: write it as KEY=VALUE")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UserError(f"--set {item}: the value is not valid YAML") from None
-        target = values
-        *outer, last = key.split(".")
-        for part in outer:
-            target = target.setdefault(part, {})
-        target[last] = value
+        value = _value(item, text)
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        values = merge(values, value)
     if options.tier:
         values["tier"] = options.tier
-    return load_config(path, values)
+    config = load_config(path, values)
+    if options.step in _ABOUT_RESULTS and options.config is None and values.keys() <= {"tier", "results_dir"}:
+        return _that_ran(config)
+    return config
+
+
+def _value(item: str, text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {item}: the value is not valid YAML") from None
+
+
+def _that_ran(config: Config) -> Config:
+    """The configuration of the tier's last run; ``config`` itself before there was one."""
+    from claimbench.plan.plan import tier_dir
+    from claimbench.records import plans
+    from claimbench.spec.config import Config
+    from claimbench.spec.reading import parse
+
+    folder = tier_dir(config)
+    content = plans.last(folder)
+    if not content:
+        return config
+    # the folder may have been moved since
+    return parse(Config, {**content["config"], "results_dir": config.results_dir}, folder / plans.LAST)
+
+
+def _frozen(options: argparse.Namespace) -> Frozen | None:
+    from claimbench.records import plans
+
+    path = getattr(options, "plan", None)
+    return plans.read(path) if path is not None else None
 
 
 def _make_plan(options: argparse.Namespace, only: str | None = None) -> Plan:
@@ -200,6 +231,22 @@ def _of_paper(options: argparse.Namespace) -> Plan:
     from claimbench.plan.plan import make_plan
 
     return make_plan(_only(_config(options), [options.paper], "--paper"))
+
+
+def _ran(options: argparse.Namespace) -> Plan:
+    """The papers of a tier that has results.
+
+    Raises:
+        UserError: it has none.
+    """
+    from claimbench.plan.plan import outline
+
+    plan = outline(_config(options))
+    if not (plan.tier_dir / "papers").is_dir():
+        others = sorted(path.parent.name for path in plan.tier_dir.parent.glob("*/plan.json"))
+        there = f"; there are results of the tier {' and '.join(others)} (--tier)" if others else ""
+        raise UserError(f"{plan.tier_dir / 'papers'} is not there yet; run snakemake first{there}")
+    return plan
 
 
 def _only(config: Config, papers: list[str], what: str) -> Config:
@@ -249,7 +296,10 @@ def _plan(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from claimbench.execute.preparation import prepare
 
-    marker = prepare(_make_plan(options), options.dataset)
+    plan, frozen = _make_plan(options), _frozen(options)
+    if frozen and options.dataset in plan.datasets:
+        frozen.expect("datasets", options.dataset, plan.data_key(options.dataset))
+    marker = prepare(plan, options.dataset)
     if marker["status"] != "ready":
         print(
             f"dataset {options.dataset} is not to be had here, its runs are skipped; "
@@ -260,35 +310,34 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from claimbench.execute.runner import Runner, limit_threads
-
-    plan = _make_plan(options, options.job)
-    job = plan.jobs[options.job]
-    limit_threads(job.resources.threads)
-    Runner(plan).fit(job)
+    runner, job = _job(options)
+    runner.fit(job)
     return 0
 
 
 def _score(options: argparse.Namespace) -> int:
-    from claimbench.execute.runner import Runner, limit_threads
-
-    plan = _make_plan(options, options.job)
-    job = plan.jobs[options.job]
-    limit_threads(job.resources.threads)
-    Runner(plan).score(job)
+    runner, job = _job(options)
+    runner.score(job)
     return 0
 
 
 def _run(options: argparse.Namespace) -> int:
-    from claimbench.execute.runner import Runner, limit_threads
-
-    plan = _make_plan(options, options.job)
-    job = plan.jobs[options.job]
-    limit_threads(job.resources.threads)
-    runner = Runner(plan)
+    runner, job = _job(options)
     runner.fit(job)
     runner.score(job)
     return 0
+
+
+def _job(options: argparse.Namespace) -> tuple[Runner, Job]:
+    from claimbench.execute.runner import Runner, limit_threads
+
+    frozen = _frozen(options)
+    plan = _make_plan(options, options.job)
+    job = plan.jobs[options.job]
+    if frozen:
+        frozen.expect("jobs", job.id, job.score_digest)
+    limit_threads(job.resources.threads)
+    return Runner(plan, frozen), job
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -330,10 +379,9 @@ def _figures(options: argparse.Namespace) -> int:
 
 def _summary(options: argparse.Namespace) -> int:
     from claimbench.judge.controls import write_faults
-    from claimbench.plan.plan import outline
     from claimbench.records.collect import merge
 
-    plan = outline(_config(options))
+    plan = _ran(options)
     _must_be_there(*(plan.tier_dir / "papers" / slug / "verdicts.parquet" for slug in plan.papers))
     merge(plan)
     write_faults(plan)
@@ -342,27 +390,29 @@ def _summary(options: argparse.Namespace) -> int:
 
 def _conclude(options: argparse.Namespace) -> int:
     from claimbench.commands.conclude import conclude
+    from claimbench.records.conclusions import paper_digest
 
-    conclude(_config(options), _of_paper(options), options.paper)
+    plan, frozen = _of_paper(options), _frozen(options)
+    if frozen:
+        frozen.expect("papers", options.paper, paper_digest(plan, options.paper))
+    conclude(_config(options), plan, options.paper, frozen)
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    from claimbench.plan.plan import outline
     from claimbench.present.publish import publish
 
-    plan = outline(_config(options))
-    _must_be_there(plan.tier_dir / "plan.json")
-    print(f"report: {publish(plan, last=True)}")
+    print(f"report: {publish(_ran(options), last=True)}")
     return 0
 
 
 def _track(options: argparse.Namespace) -> int:
     from claimbench.tracking import importing
 
+    _ran(options)
     plan = _of_paper(options)
     _must_be_there(plan.tier_dir / "papers" / options.paper / "verdicts.parquet")
-    print(importing.step(plan) if options.to else importing.track(plan))
+    print(importing.step(plan) if options.plan else importing.track(plan))
     return 0
 
 
@@ -373,12 +423,14 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from claimbench.plan.plan import outline
+    from claimbench.commands.check import finish
     from claimbench.present.scoreboard import check
 
-    plan = outline(_config(options))
+    plan = _ran(options)
     _must_be_there(plan.tier_dir / "runs.parquet", plan.tier_dir / "verdicts.parquet")
-    return check(plan)
+    failed = check(plan)
+    frozen = _frozen(options)
+    return failed or (finish(_make_plan(options), frozen) if frozen else 0)
 
 
 def _retry(options: argparse.Namespace) -> int:

@@ -22,11 +22,10 @@ def status(entry: Entry, root: Path, mirror: Path | None) -> dict[str, Any]:
         ``prepared``, ``fetched``, ``offline`` (can be had without a network), ``generated``, ``download``.
     """
     from claimbench.data import fetch
-    from claimbench.data.preparation import folder_of
 
     first = next((source for source in entry.sources if _reachable(source, mirror)), None)
     source = first.label if first else ("generated" if not entry.sources else entry.sources[-1].label)
-    if (folder_of(entry, root) / "info.json").is_file():
+    if (entry.prepared_folder(root) / "info.json").is_file():
         state = "prepared"
     elif entry.files and all((fetch.raw_folder(entry, root) / file.name).is_file() for file in entry.files):
         state = "fetched"

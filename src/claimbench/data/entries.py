@@ -6,7 +6,7 @@ Entries are read whenever a plan is made, so a module of entries imports heavy l
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -116,6 +116,17 @@ class Entry:
     in_place: bool = False
     home: Path | None = None
     code: str = ""
+
+    def prepared_folder(self, root: Path) -> Path:
+        """Where its arrays lie below the data folder, once prepared."""
+        return root / self.name / "prepared" / self.digest
+
+    def is_prepared(self, root: Path, splits: Iterable[str]) -> bool:
+        """Whether its arrays and the splits with these keys are there."""
+        folder = self.prepared_folder(root)
+        return (folder / "info.json").is_file() and all(
+            (folder / "splits" / f"{key}.fit.safetensors").is_file() for key in splits
+        )
 
     @property
     def size_bytes(self) -> int:

@@ -71,10 +71,6 @@ def _entry(dataset: str | Entry) -> Entry:
     return get(dataset) if isinstance(dataset, str) else dataset
 
 
-def folder_of(entry: Entry, root: Path) -> Path:
-    return root / entry.name / "prepared" / entry.digest
-
-
 def prepare(
     dataset: str | Entry, wanted: Iterable[tuple[AnySplit, int]], root: Path, mirror: Path | None = None
 ) -> Prepared:
@@ -96,12 +92,12 @@ def prepare(
     guard.protect(root)
     guard.protect(mirror)
     entry = _entry(dataset)
-    folder = folder_of(entry, root)
+    folder = entry.prepared_folder(root)
     keys = {}
     for given, index in wanted:
         split = split_of(entry, given)
         keys[split.key(index)] = (split, index)
-    if not _done(folder, keys):
+    if not entry.is_prepared(root, keys):
         with fetch.locked(root / entry.name / ".prepare.lock"):
             try:
                 _write(entry, keys, root, mirror)
@@ -110,15 +106,9 @@ def prepare(
     return Prepared(entry.name, folder, tuple(keys), _info(folder))
 
 
-def _done(folder: Path, keys: dict[str, Any]) -> bool:
-    return (folder / "info.json").is_file() and all(
-        (folder / "splits" / f"{key}.fit.safetensors").is_file() for key in keys
-    )
-
-
 def _write(entry: Entry, keys: dict[str, tuple[Split, int]], root: Path, mirror: Path | None) -> None:
-    folder = folder_of(entry, root)
-    if _done(folder, keys):  # another process was faster
+    folder = entry.prepared_folder(root)
+    if entry.is_prepared(root, keys):  # another process was faster
         return
     if not (folder / "info.json").is_file():
         place = fetch.raw_folder(entry, root)
@@ -286,8 +276,8 @@ def _open(dataset: str | Entry, split: AnySplit, index: int, root: Path) -> tupl
             if source.kind == "paper" and entry.home is not None:
                 guard.protect_file(entry.home / source.where / str(path))
     cut = split_of(entry, split)
-    folder, key = folder_of(entry, root), cut.key(index)
-    if not _done(folder, {key: None}):
+    folder, key = entry.prepared_folder(root), cut.key(index)
+    if not entry.is_prepared(root, [key]):
         raise UserError(
             f"{folder}: {entry.name} is not prepared for split {key}; "
             f"run `claimbench data fetch {entry.name}` or the workflow"

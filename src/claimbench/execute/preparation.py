@@ -8,11 +8,7 @@ from typing import Any
 from claimbench import files
 from claimbench.errors import DataUnavailable, UserError, nearest
 from claimbench.plan.plan import Plan
-
-
-def data_marker(plan: Plan, dataset: str) -> Path:
-    """The file that says whether a tier's dataset is ready, and if not, which sources were tried."""
-    return plan.tier_dir / "data" / f"{dataset}.json"
+from claimbench.records.freshness import marker_path
 
 
 def prepare(plan: Plan, dataset: str) -> dict[str, Any]:
@@ -30,5 +26,5 @@ def prepare(plan: Plan, dataset: str) -> dict[str, Any]:
         marker: dict[str, Any] = {"status": "ready", "tried": []}
     except DataUnavailable as error:
         marker = {"status": "missing", "tried": error.tried}
-    files.write_json(data_marker(plan, dataset), {"dataset": dataset, **marker})
+    files.write_json(marker_path(plan, dataset), {"dataset": dataset, "key": plan.data_key(dataset), **marker})
     return marker

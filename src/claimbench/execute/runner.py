@@ -17,13 +17,14 @@ from claimbench import files
 from claimbench.errors import BudgetExceeded, ClaimBenchError, DataUnavailable, Diverged, Skipped, UserError
 from claimbench.execute import gpus, memory, meters
 from claimbench.execute.imports import warm_up
-from claimbench.execute.preparation import data_marker
 from claimbench.plan.cells import Cell, PlannedRun
 from claimbench.plan.entries import Codes
 from claimbench.plan.fingerprints import Code
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan
 from claimbench.records import store
+from claimbench.records.freshness import manifest_path, marker_path
+from claimbench.records.plans import Frozen
 from claimbench.records.progress import Progress
 from claimbench.run import Checkpoint, Run
 from claimbench.spec.folders import make_importable
@@ -66,10 +67,15 @@ def choose_device(wanted: str, gpus: int) -> str:
 
 
 class Runner:
-    """Runs the jobs of a plan in this process."""
+    """Runs the jobs of a plan in this process.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        frozen: the file of the plan, where the workflow gave one.
+    """
+
+    def __init__(self, plan: Plan, frozen: Frozen | None = None) -> None:
         self.plan = plan
+        self._frozen = frozen
         self.store = store.Store(Path(plan.config.results_dir) / "store")
         self.data_root = Path(plan.config.data_dir)
         self.progress = Progress(plan.tier_dir)
@@ -183,6 +189,7 @@ class Runner:
                 **measured,
                 "import_s": import_s if index == 0 else 0.0,
                 **meters.machine(device),
+                "plan": self._plan_digest,
                 "status": status,
                 "reason": reason,
                 "trace": trace,
@@ -272,7 +279,7 @@ class Runner:
             return None
         from claimbench import data
 
-        marker = files.read_json(data_marker(self.plan, run.cell.dataset))
+        marker = files.read_json(marker_path(self.plan, run.cell.dataset))
         if marker is not None and marker["status"] != "ready":
             raise DataUnavailable(run.cell.dataset, marker["tried"])
         return getattr(data, loader)(*self.plan.source(run.cell), run.seed, self.data_root)
@@ -340,9 +347,15 @@ class Runner:
             "data_fp": cell.data,
         }
 
+    @property
+    def _plan_digest(self) -> str | None:
+        return self._frozen.digest if self._frozen else None
+
     def _manifest(self, job: Job, phase: str, statuses: dict[str, Any], digest: str) -> dict[str, Any]:
-        manifest = {"job": job.id, "phase": phase, "digest": digest, "runs": statuses}
-        files.write_json(self.plan.tier_dir / "jobs" / f"{job.id}.{phase}.json", manifest)
+        manifest = {"job": job.id, "phase": phase, "digest": digest, "runs": statuses, "plan": self._plan_digest}
+        if self._frozen:
+            self._frozen.refuse_replaced()
+        files.write_json(manifest_path(self.plan, job.id, phase), manifest)
         return manifest
 
 

@@ -205,7 +205,7 @@ def _format(value: float, claim: Measured, context: _Context) -> str:
 
 def _published(claim: Measured, selector: Selector, context: _Context) -> pd.DataFrame:
     key = (claim.id, "published", selector.model_dump_json())
-    return context.once(key, lambda: _printed(claim, selector, context))  # type: ignore[no-any-return]
+    return context.once(key, lambda: _printed(claim, selector, context))
 
 
 def _printed(claim: Measured, selector: Selector, context: _Context) -> pd.DataFrame:

@@ -100,6 +100,10 @@ class Code:
             )
         return self._fingerprints[start]
 
+    def of_modules(self, *modules: str) -> str:
+        """Fingerprint of all that whole modules define; one that does not exist defines nothing."""
+        return self.fingerprint((module, name) for module in modules for name in self.definitions(module))
+
     def mentions(self, entries: Iterable[_Name], word: str) -> bool:
         """Whether the code that ``entries`` reach has ``word`` as an attribute or a string."""
         return any(word in self._definition(name).uses.words for name in self._reachable(tuple(entries)))

@@ -15,6 +15,7 @@ from claimbench.data.own import catalogues
 from claimbench.data.registry import Catalogue
 from claimbench.data.splits import Split
 from claimbench.errors import UserError, nearest
+from claimbench.files import digest
 from claimbench.plan.cells import Cell, PlannedRun
 from claimbench.plan.fingerprints import Code
 from claimbench.plan.grid import drafts
@@ -37,10 +38,12 @@ class Plan:
     catalogues: dict[str, Catalogue]
     cells: list[Cell]
     jobs: dict[str, Job]
+    #: the source that the keys were read from
+    code: Code
 
     @property
     def tier_dir(self) -> Path:
-        return Path(self.config.results_dir) / self.config.tier
+        return tier_dir(self.config)
 
     @cached_property
     def runs(self) -> list[PlannedRun]:
@@ -66,11 +69,18 @@ class Plan:
         entry = catalogue.dataset(cell.dataset)
         return entry, catalogue.split(entry, cell.split)
 
+    def data_key(self, dataset: str) -> str:
+        """Changes with a dataset's files, loader and splits, and with where it is looked for."""
+        from claimbench.data import registry
+
+        entry, splits = self.datasets[dataset]
+        return digest([[[registry.fingerprint(entry, split), index] for split, index in splits], self.config.mirror])
+
     def jobs_of(self, paper: str) -> list[Job]:
         return [job for job in self.jobs.values() if job.paper == paper]
 
     def to_json(self) -> dict[str, Any]:
-        """What ``plan.json`` holds."""
+        """What is planned, in numbers and digests."""
         return {
             "tier": self.config.tier,
             "n_runs": len(self.runs),
@@ -86,6 +96,11 @@ class Plan:
                 for job in self.jobs.values()
             },
         }
+
+
+def tier_dir(config: Config) -> Path:
+    """The folder of a tier's results."""
+    return Path(config.results_dir) / config.tier
 
 
 def make_plan(config: Config, only: str | None = None) -> Plan:
@@ -108,7 +123,7 @@ def make_plan(config: Config, only: str | None = None) -> Plan:
                     "overrides": _keep(config.overrides, slug),
                 }
             )
-    code = Code([Path(config.papers_dir)] if config.papers_dir else [])
+    code = _code(config)
     papers: dict[str, PaperSpec] = {}
     folders: dict[str, Path] = {}
     cells: list[Cell] = []
@@ -127,12 +142,12 @@ def make_plan(config: Config, only: str | None = None) -> Plan:
             read_published(folder)
     if only is not None and only not in jobs:
         raise UserError(f"job {only!r} is not in the plan of tier {config.tier} ({nearest(only, jobs)})")
-    return Plan(config, papers, folders, data, cells, jobs)
+    return Plan(config, papers, folders, data, cells, jobs, code)
 
 
 def data_of(config: Config, folders: dict[str, Path], code: Code | None = None) -> dict[str, Catalogue]:
     """The datasets and split protocols that each paper may name; see :func:`claimbench.data.own.catalogues`."""
-    read = Code([Path(config.papers_dir)] if config.papers_dir else []) if code is None else code
+    read = _code(config) if code is None else code
     make_importable(config)
     return catalogues(folders, lambda module, name: read.fingerprint([(module, name)]))
 
@@ -140,7 +155,12 @@ def data_of(config: Config, folders: dict[str, Path], code: Code | None = None) 
 def outline(config: Config) -> Plan:
     """The papers of ``config`` without cells and jobs, which is most of the work of a plan."""
     selected = [*selected_papers(config)]
-    return Plan(config, {s.slug: s for s, _ in selected}, {s.slug: folder for s, folder in selected}, {}, [], {})
+    specs, folders = {s.slug: s for s, _ in selected}, {s.slug: folder for s, folder in selected}
+    return Plan(config, specs, folders, {}, [], {}, _code(config))
+
+
+def _code(config: Config) -> Code:
+    return Code([Path(config.papers_dir)] if config.papers_dir else [])
 
 
 def _keep(mapping: dict[str, Any], key: str) -> dict[str, Any]:

@@ -7,10 +7,12 @@ makes a field (a class with a decorator or a base that reads them), the field's 
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from claimbench.errors import UserError
 
@@ -33,9 +35,11 @@ _DECORATORS = {
 }
 #: bases that give an annotated class attribute no meaning
 _BASES_WITHOUT_FIELDS = {"ABC", "Function", "Generic", "Module", "Protocol", "object"}
-_FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-_SCOPES = _FUNCTIONS | _COMPREHENSIONS
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SCOPES = (*_FUNCTIONS, *_COMPREHENSIONS)
+#: fields of syntax trees without effect
+_SILENT = {"ctx", "kind", "type_comment", "returns", "type_params"}
 
 
 class _Reader:
@@ -72,23 +76,30 @@ class _Reader:
             return node.arg
         if isinstance(node, ast.AnnAssign):
             return self._annotated(node)
+        if isinstance(node, _SCOPES):
+            return self._scope(node)
+        if isinstance(node, ast.ClassDef):
+            outer, self._fields = self._fields, _makes_fields(node)
+            text = self._parts(node)
+            self._fields = outer
+            return text
+        return self._parts(node)
+
+    def _scope(self, node: ast.AST) -> str:
         for part in _outside(node):
             self.read(part)
-        if not isinstance(node, ast.ClassDef | _SCOPES):
-            return self._parts(node)
-        outer, self._fields = self._fields, isinstance(node, ast.ClassDef) and _makes_fields(node)
-        if isinstance(node, _SCOPES):
-            self._local.append(_bound_inside(node))
+        outer, self._fields = self._fields, False
+        self._local.append(_bound_inside(node))
         text = self._parts(node)
-        if isinstance(node, _SCOPES):
-            self._local.pop()
+        self._local.pop()
         self._fields = outer
         return text
 
     def _parts(self, node: ast.AST) -> str:
         parts = []
-        for name, value in ast.iter_fields(node):
-            if value is None or value == [] or name in ("ctx", "kind", "type_comment", "returns", "type_params"):
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is None or value == [] or name in _SILENT:
                 continue
             if isinstance(value, ast.AST):
                 parts.append(f"{name}={self.read(value)}")
@@ -129,22 +140,36 @@ def _bound_inside(scope: ast.AST) -> set[str]:
     """Names that a function or comprehension binds, but for those that it imports or takes from outside."""
     bound: set[str] = set()
     foreign: set[str] = set()
-    todo = list(ast.iter_child_nodes(scope))
     if isinstance(scope, _COMPREHENSIONS):
         todo = [generator.target for generator in scope.generators]
+    else:
+        todo = _children(scope)
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.add(node.id)
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store):
+                bound.add(node.id)
         elif isinstance(node, ast.arg):
             bound.add(node.arg)
-        elif isinstance(node, ast.Global | ast.Nonlocal):
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
             foreign.update(node.names)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
             foreign.update(alias.asname or alias.name.split(".")[0] for alias in node.names)
-        if not isinstance(node, ast.ClassDef | _SCOPES):
-            todo += ast.iter_child_nodes(node)
+        elif not isinstance(node, (ast.ClassDef, ast.Constant, *_SCOPES)):
+            todo += _children(node)
     return bound - foreign
+
+
+def _children(node: ast.AST) -> list[Any]:
+    """The nodes below a node, without those that say only whether a name is read or written."""
+    found = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [item for item in value if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST) and name != "ctx":
+            found.append(value)
+    return found
 
 
 def effective(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
@@ -239,7 +264,7 @@ def parse(path: Path, name: str, mtime_ns: int, size: int) -> Module:
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 first = alias.name.split(".")[0]
@@ -252,6 +277,17 @@ def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, tuple[str, s
                 source = ".".join([*base, source] if source else base)
             for alias in node.names:
                 yield alias.asname or alias.name, (source, alias.name)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All statements, breadth first as :func:`ast.walk` gives them: a later import of a name counts."""
+    todo = deque([tree])
+    while todo:
+        node = todo.popleft()
+        yield node
+        for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+            inner = getattr(node, name, ())
+            todo += inner if isinstance(inner, list) else ()
 
 
 def _add_class(module: Module, node: ast.ClassDef) -> None:

@@ -8,13 +8,14 @@ from claimbench import files
 from claimbench.judge.controls import write_faults
 from claimbench.plan.plan import Plan
 from claimbench.present import report
-from claimbench.records import collect, conclusions, costs
+from claimbench.records import collect, conclusions, costs, pages
 
 
 def publish(plan: Plan, last: bool = False) -> Path:
     """Write the tier's tables and page of the papers that are through; the page shows the others as pending.
 
-    Two papers may end at once, so one process at a time does it.
+    Papers that are not of this plan and that earlier runs left stay in the tables and on the page, which says so. Two
+    papers may end at once, so one process at a time does it.
 
     Args:
         plan: of which only the papers are read, so an outline will do.
@@ -25,9 +26,12 @@ def publish(plan: Plan, last: bool = False) -> Path:
     """
     with files.locked(plan.tier_dir / ".page.lock"):
         through = conclusions.concluded(plan.tier_dir)
-        papers = [slug for slug in plan.papers if slug in through]
-        collect.merge(plan, papers)
-        write_faults(plan, papers)
+        everything, earlier = pages.with_earlier(plan)
+        papers = [*(slug for slug in plan.papers if slug in through), *earlier]
+        collect.merge(everything, papers)
+        write_faults(everything, papers)
         if last:
-            costs.write_ledger(plan)
-        return report.build(plan, papers, forecasts=last)
+            costs.write_ledger(everything)
+        page = report.build(everything, papers, forecasts=last, earlier=earlier)
+        pages.write(plan, papers, last)
+        return page

@@ -1,9 +1,10 @@
-"""Which papers of a tier are through: a small file beside a paper's tables says of which plan they are."""
+"""Which papers of a tier are through: a small file beside a paper's tables says of what they were made."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +13,76 @@ from claimbench.plan.plan import Plan
 
 #: what a paper's verdicts rest on beside its runs
 _SOURCES = ("paper.yaml", "claims.yaml", "published.csv")
+#: the code that turns records into verdicts, tables and figures
+_CODE = (
+    "claimbench.records.collect",
+    "claimbench.records.columns",
+    "claimbench.spec.published",
+    "claimbench.judge.paper",
+    "claimbench.judge.selection",
+    "claimbench.judge.verdicts",
+    "claimbench.judge.statistics",
+    "claimbench.present.tables",
+    "claimbench.present.drawing",
+    "claimbench.figures",
+)
 
 
 def paper_digest(plan: Plan, paper: str) -> str:
-    """Changes with the runs of a paper, its claims and its published numbers."""
+    """Changes with the runs of a paper, its claims, its published numbers and the code that judges and draws."""
+    folder = plan.folders[paper]
     sources = [
         hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        for path in (plan.folders[paper] / name for name in _SOURCES)
+        for path in (folder / name for name in _SOURCES)
     ]
-    return files.digest([sources, sorted(run.run_key for job in plan.jobs_of(paper) for run in job.runs)])
+    code = plan.code.of_modules(*_CODE, f"claimbench.papers.{folder.name}.figures")
+    return files.digest([sources, code, sorted(run.run_key for job in plan.jobs_of(paper) for run in job.runs)])
+
+
+def folder_of(tier_dir: Path, paper: str) -> Path:
+    return tier_dir / "papers" / paper
 
 
 def path_of(tier_dir: Path, paper: str) -> Path:
-    return tier_dir / "papers" / paper / "conclusion.json"
+    return folder_of(tier_dir, paper) / "conclusion.json"
+
+
+def outcome(plan: Plan, paper: str) -> str:
+    """Digest of how the runs of a paper ended, by the manifests of its jobs."""
+    found = (files.read_json(plan.tier_dir / "jobs" / f"{job.id}.score.json") or {} for job in plan.jobs_of(paper))
+    return files.digest([[manifest.get("digest"), manifest.get("runs")] for manifest in found])
 
 
 def write_conclusion(plan: Plan, paper: str, verdicts: list[dict[str, Any]], runs: list[dict[str, Any]]) -> None:
-    """Say that the tables of a paper are those of the plan: its digest, and counts of verdicts and of runs."""
+    """Say of what the tables of a paper were made, what they are, and how many verdicts and runs of each kind."""
+    folder = folder_of(plan.tier_dir, paper)
+    made = [*folder.glob("*.parquet"), *folder.glob("tables/*"), *folder.glob("figures/*")]
     conclusion = {
         "digest": paper_digest(plan, paper),
+        "outcome": outcome(plan, paper),
+        "files": checksums(folder, made),
         "verdicts": Counter(row["verdict"] for row in verdicts),
         "runs": Counter(row["status"] for row in runs),
     }
     files.write_json(path_of(plan.tier_dir, paper), conclusion)
 
 
-def write_plan(plan: Plan) -> None:
-    """``plan.json``: what the tier runs, for those that look on."""
-    papers = {
-        slug: {"digest": paper_digest(plan, slug), "runs": sum(len(job.runs) for job in plan.jobs_of(slug))}
-        for slug in plan.papers
-    }
-    files.write_json_if_changed(plan.tier_dir / "plan.json", {**plan.to_json(), "papers": papers})
+def checksums(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """Name below ``folder`` -> sha256, "" for a file that is not there."""
+    return {str(path.relative_to(folder)): checksum(path) for path in sorted(paths)}
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file, "" when it is not there."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def unchanged(folder: Path, sums: dict[str, str]) -> bool:
+    """Whether the files below ``folder`` are those of :func:`checksums`."""
+    return all(checksum(folder / name) == expected for name, expected in sums.items())
 
 
 def concluded(tier_dir: Path) -> list[str]:
@@ -56,6 +95,12 @@ def is_concluded(tier_dir: Path, paper: str, digest: str) -> bool:
     """Whether the tables of a paper are there and of the plan with this digest."""
     found = files.read_json(path_of(tier_dir, paper))
     return isinstance(found, dict) and found.get("digest") == digest
+
+
+def whole(tier_dir: Path, paper: str) -> bool:
+    """Whether a paper has tables, of whatever plan, and all of them as they were written."""
+    found = files.read_json(path_of(tier_dir, paper))
+    return isinstance(found, dict) and "files" in found and unchanged(folder_of(tier_dir, paper), found["files"])
 
 
 def runs_done(tier_dir: Path) -> dict[str, tuple[int, int]]:

@@ -42,6 +42,13 @@ class Store:
                 return None
         return record
 
+    def has(self, paper: str, fit_key: str, score_code: str | None = None) -> bool:
+        """Whether there are files of a fit, and of its score where one is named; what is in them is not looked at."""
+        folder = self.folder(paper, fit_key)
+        return (folder / "fit.json").is_file() and (
+            score_code is None or (folder / f"score-{score_code[:12]}.json").is_file()
+        )
+
     def intact(self, paper: str, fit_key: str) -> bool:
         """Whether a fit has ended and its artifact is what was written; the record of a damaged one is removed."""
         try:

@@ -13,4 +13,5 @@ Tier = Literal["smoke", "laptop", "paper"]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # a model is built when it is first used: most are parts of others, and few commands read all files
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from claimbench.errors import UserError
 from claimbench.spec.base import Seeds, Strict, Tier
-from claimbench.spec.reading import parse, read_yaml, without_passwords
+from claimbench.spec.reading import merge, parse, read_yaml, without_passwords
 
 
 class Tracking(Strict):
@@ -87,7 +87,7 @@ class Config(Strict):
 
 
 def load_config(path: Path | None, values: dict[str, Any] | None = None) -> Config:
-    """config.yaml with ``values`` (from the command line) on top.
+    """config.yaml with ``values`` (from the command line) on top; within mappings, key by key.
 
     Raises:
         UserError: an unknown key or a wrong value.
@@ -96,7 +96,7 @@ def load_config(path: Path | None, values: dict[str, Any] | None = None) -> Conf
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected keys and values at the top level, found {content!r}")
-    merged = {**content, **(values or {})}
+    merged = merge(content, values or {})
     if merged.get("mirror") is None and os.environ.get("CLAIMBENCH_MIRROR"):
         merged["mirror"] = os.environ["CLAIMBENCH_MIRROR"]
     return parse(Config, merged, path or "the configuration")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +62,34 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}{where}: not valid YAML ({what})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML ({error})") from None
+
+
+def scalar(text: str) -> Any:
+    """A word as YAML reads it: a number, a truth value, null, else the word itself."""
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+    return value if value is None or isinstance(value, bool | int | float) else text
+
+
+def scalars(value: Any) -> Any:
+    """``value`` with every word in it read by :func:`scalar`; Snakemake leaves what it finds in a nested value of
+    ``--config`` as words."""
+    if isinstance(value, Mapping):
+        return {key: scalars(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [scalars(inner) for inner in value]
+    return scalar(value) if isinstance(value, str) else value
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` with ``above`` on top, key by key within mappings; lists are replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def parse(model: type[Model], content: Any, file: Path | str) -> Model:

@@ -9,6 +9,7 @@ from claimbench.tracking.entries import Entry, Known, once
 
 #: MLflow takes at most 1,000 metrics, parameters and tags in one call, 100 of them parameters
 _METRICS_A_CALL = 900
+_PARAMS_A_CALL = 100
 #: imported at a time: a server has several hands, a file has one
 _WORKERS = 4
 
@@ -32,6 +33,8 @@ class ClientWriter:
     def experiment(self, name: str, tags: dict[str, str], folder: Path | None) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is not None:
+            if found.lifecycle_stage != "active":
+                self._client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
         location = folder.as_uri() if folder else None
         return str(self._client.create_experiment(name, artifact_location=location, tags=tags))
@@ -82,8 +85,9 @@ class ClientWriter:
         run_id = run.info.run_id
         metrics = [Metric(name, value, entry.start_ms, step) for name, value, step in entry.metrics]
         params = [Param(name, value) for name, value in entry.params.items()]
-        for first in range(0, max(len(metrics), 1), _METRICS_A_CALL):
-            client.log_batch(run_id, metrics[first : first + _METRICS_A_CALL], () if first else params)
+        while metrics or params:
+            client.log_batch(run_id, metrics[:_METRICS_A_CALL], params[:_PARAMS_A_CALL])
+            metrics, params = metrics[_METRICS_A_CALL:], params[_PARAMS_A_CALL:]
         if entry.dataset is not None:
             name, digest, source = entry.dataset
             dataset = Dataset(name=name, digest=digest, source_type="claimbench", source=source)

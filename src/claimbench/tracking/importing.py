@@ -17,14 +17,21 @@ from claimbench import files
 from claimbench.errors import UserError
 from claimbench.plan.plan import Plan
 from claimbench.records import untracked
+from claimbench.records.columns import read_rows
 from claimbench.spec.config import Config
 from claimbench.spec.reading import without_passwords
 from claimbench.spec.words import VERDICTS
+from claimbench.tracking import local
 from claimbench.tracking.entries import Entry, Known, Writer
+from claimbench.tracking.faults import broken, passes
 from claimbench.tracking.live import experiment_tags, metric_name, opened, run_name
 
-_PARAMS = 100
+#: what every MLflow of version 3 takes
 _LONGEST = 5000
+_LONGEST_KEY = 250
+LOCK = ".tracking.lock"
+#: run key of a paper's tables and verdicts, before the tier
+_RESULTS = "results/"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -39,7 +46,7 @@ ANSWER_S = 10.0
 
 def default_uri(config: Config) -> str:
     """The configured server, or a sqlite file in the results folder."""
-    return config.tracking.uri or f"sqlite:///{Path(config.results_dir).resolve() / 'mlflow.db'}"
+    return config.tracking.uri or local.uri_of(Path(config.results_dir).resolve())
 
 
 def track(plan: Plan) -> str:
@@ -61,30 +68,59 @@ def track(plan: Plan) -> str:
             f"config.yaml: tracking.uri is {uri!r}; it must be an http address of a server or a database uri"
         )
     results = Path(plan.config.results_dir).resolve()
-    new = replaced = kept = 0
+    own = plan.config.tracking.uri is None
+    counts, notes = Counter[str](), []
     for paper in plan.papers:
         tables = _read(plan.tier_dir / "papers" / paper)
         # a server has several hands, a file has one
-        lock = f".tracking.{paper}.lock" if uri.startswith("http") else ".tracking.lock"
-        with files.locked(results / lock):
+        with files.locked(results / (f".tracking.{paper}.lock" if uri.startswith("http") else LOCK)):
             try:
-                writer = _writer(uri)
-                folder = None if plan.config.tracking.uri else results / "mlartifacts" / paper
-                experiment = writer.experiment(paper, experiment_tags(plan, paper), folder)
-                have = writer.known(experiment)
-                entries = list(_runs(tables, have))
-                new += sum(entry.old is None for entry in entries)
-                replaced += sum(entry.old is not None for entry in entries)
-                kept += len(tables["runs"]) - len(entries)
-                entries += _results(plan, paper, tables["verdicts"], have)
-                if entries:
-                    writer.write(experiment, entries)
+                try:
+                    said = _import(plan, paper, tables, counts)
+                except Exception as error:
+                    if not (own and broken(error)):
+                        raise
+                    notes.append(local.set_aside(results / local.FILE, _short(error)))
+                    said = _import(plan, paper, tables, counts)
+                notes += [said] if said else []
             except Exception as error:
-                text = without_passwords(" ".join(str(error).split()))[:300]
-                raise UserError(
-                    f"tracking store {uri} cannot be used now ({text}); the runs are safe, the next run imports them"
-                ) from error
-    return f"MLflow: {new} runs imported, {replaced} replaced, {kept} there already; `claimbench ui` shows them"
+                raise UserError(f"tracking store {uri} {_fault(error)}") from error
+    report = "MLflow: {new} runs imported, {replaced} replaced, {kept} there already; `claimbench ui` shows them"
+    return "\n".join([*notes, report.format(**{word: counts[word] for word in ("new", "replaced", "kept")})])
+
+
+def _fault(error: Exception) -> str:
+    """What a fault of the store means for the user."""
+    if passes(error):
+        return f"cannot be used now ({_short(error)}); the runs are safe, the next run imports them"
+    return f"cannot be used ({_short(error)}); the runs are safe, and are imported once this is mended"
+
+
+def _short(error: Exception) -> str:
+    return without_passwords(" ".join(str(error).split()) or type(error).__name__)[:300]
+
+
+def _import(plan: Plan, paper: str, tables: dict[str, list[dict[str, Any]]], counts: Counter[str]) -> str:
+    """One paper; what was to say about the store."""
+    results = Path(plan.config.results_dir).resolve()
+    folder = None if plan.config.tracking.uri else results / local.ARTIFACTS / paper
+    writer, said = (_writer(plan.config.tracking.uri), "") if plan.config.tracking.uri else local.opened(results)
+    experiment = writer.experiment(paper, experiment_tags(plan, paper), folder)
+    have = writer.known(experiment)
+    if folder is not None:
+        have = {key: (run_id, "" if _lost(folder, key, run_id) else content) for key, (run_id, content) in have.items()}
+    entries = list(_runs(tables, have))
+    again = sum(entry.old is not None for entry in entries)
+    results_entries = _results(plan, paper, tables["verdicts"], have)
+    if entries or results_entries:
+        writer.write(experiment, entries + results_entries)
+    counts.update(new=len(entries) - again, replaced=again, kept=len(tables["runs"]) - len(entries))
+    return said
+
+
+def _lost(folder: Path, key: str, run_id: str) -> bool:
+    """Whether the files of a run that has some are not where they should be: a database was copied without them."""
+    return key.startswith(_RESULTS) and not (folder / run_id / "artifacts" / "verdicts.parquet").is_file()
 
 
 def _writer(uri: str) -> Writer:
@@ -112,12 +148,7 @@ def _must_answer(uri: str) -> None:
 
 
 def _read(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    import pyarrow.parquet as pq
-
-    return {
-        name: pq.read_table(folder / f"{name}.parquet").to_pylist()
-        for name in ("runs", "metrics", "curves", "verdicts")
-    }
+    return {name: read_rows(folder / f"{name}.parquet", name) for name in ("runs", "metrics", "curves", "verdicts")}
 
 
 def _runs(tables: dict[str, list[dict[str, Any]]], have: Known) -> Iterator[Entry]:
@@ -163,22 +194,36 @@ def _run(
         "dataset": row["dataset"],
         "setting": row["setting"],
         "seed": row["seed"],
-        **{f"hyper.{key}": value for key, value in json.loads(row["config_json"])["hyper"].items()},
+        **{metric_name(f"hyper.{key}"): value for key, value in json.loads(row["config_json"])["hyper"].items()},
     }
     metrics = [(metric_name(name), value, int(step)) for name, step, value in values]
     metrics += [(name, row[name], 0) for name in ("wall_s", "cpu_s", "peak_rss_mb") if row[name] is not None]
     dataset = (row["dataset"], row["data_fp"][:8], json.dumps({"registry": row["dataset"]}))
+    tags, cut_tags = _cut({key: str(value) for key, value in tags.items()})
+    params, cut_params = _cut({key: str(value) for key, value in params.items()})
+    if cut_tags or cut_params:
+        tags["cut"] = "; ".join(cut_tags + cut_params)[:_LONGEST]
     return Entry(
         name=run_name(row["experiment"], row["method"], row["dataset"], row["setting"], row["seed"]),
         status="FINISHED" if row["status"] == "done" else "FAILED",
         start_ms=int(started * 1000),
         end_ms=int(started * 1000) + int(1000 * (row["wall_s"] or 0)),
-        tags={key: str(value)[:_LONGEST] for key, value in tags.items()},
-        params={key: str(value)[:_LONGEST] for key, value in list(params.items())[:_PARAMS]},
+        tags=tags,
+        params=params,
         metrics=metrics,
         dataset=None if row["dataset"] == "none" else dataset,
         old=old,
     )
+
+
+def _cut(values: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What MLflow can hold of names and values, and a sentence for each that is longer."""
+    kept, said = {}, []
+    for key, value in values.items():
+        if len(key) > _LONGEST_KEY or len(value) > _LONGEST:
+            said.append(f"{key[:_LONGEST_KEY]}: {len(value)} characters, {min(len(value), _LONGEST)} are kept")
+        kept[key[:_LONGEST_KEY]] = value[:_LONGEST]
+    return kept, said
 
 
 def _results(plan: Plan, paper: str, verdicts: list[dict[str, Any]], have: Known) -> list[Entry]:
@@ -191,7 +236,7 @@ def _results(plan: Plan, paper: str, verdicts: list[dict[str, Any]], have: Known
     shown[""] = [folder / "verdicts.parquet"]
     contents = [(path.name, files.digest(path.read_bytes().hex())) for paths in shown.values() for path in paths]
     content = files.digest([verdicts, contents])
-    key = f"results/{tier}"
+    key = f"{_RESULTS}{tier}"
     old, known = have.get(key, (None, ""))
     if known == content:
         return []
@@ -212,12 +257,14 @@ def _results(plan: Plan, paper: str, verdicts: list[dict[str, Any]], have: Known
 
 
 def step(plan: Plan) -> str:
-    """As :func:`track`, but a store that cannot be used stops nothing: it is noted, and told at the end."""
+    """As :func:`track`, but whatever goes wrong stops nothing: it is noted, and told after the scoreboard."""
     failure = None
     try:
         said = track(plan) if plan.config.tracking.enabled else "tracking is not enabled"
     except UserError as error:
         said = failure = str(error)
+    except Exception as error:
+        said = failure = f"the import into MLflow failed ({type(error).__name__}: {_short(error)}); the runs are safe"
     for paper in plan.papers:
         untracked.note(plan, paper, failure)
     return said

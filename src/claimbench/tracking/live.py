@@ -181,7 +181,10 @@ class Sender:
         if paper not in self._experiments:
             query = "experiments/get-by-name?" + urllib.parse.urlencode({"experiment_name": paper})
             try:
-                found = self._ask(query)["experiment"]["experiment_id"]
+                there = self._ask(query)["experiment"]
+                found = there["experiment_id"]
+                if there.get("lifecycle_stage") == "deleted":
+                    self._post("experiments/restore", {"experiment_id": found})
             except urllib.error.HTTPError as error:
                 if error.code != 404:
                     raise

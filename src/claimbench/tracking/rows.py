@@ -90,8 +90,10 @@ class RowWriter:
                     connection.execute(self._tables["experiment_tags"].insert(), rows)
         if found is None:  # only MLflow knows where its artifacts go
             return ClientWriter(self._uri).experiment(name, tags, None)
-        if found.lifecycle_stage != "active":
-            raise ValueError(f"the experiment {name} is deleted there")
+        if found.lifecycle_stage != "active":  # deleted in the UI; its runs stay deleted and are imported anew
+            again = {"lifecycle_stage": "active", "last_update_time": now}
+            with self._engine.begin() as connection:
+                connection.execute(experiments.update().where(own).values(again))
         return str(found.experiment_id)
 
     def known(self, experiment: str) -> Known:

@@ -9,7 +9,7 @@ import pytest
 
 from claimbench import data
 from claimbench.data import registry
-from claimbench.data.preparation import folder_of, load
+from claimbench.data.preparation import load
 from claimbench.data.sets.images import omniglot
 from claimbench.data.sets.tables import keel, keel_collection
 from claimbench.data.splits.samples import BinarySubset, BinarySubsets
@@ -108,7 +108,7 @@ def test_other_copies_have_the_rows_of_tabpfn(
 def test_the_tables_of_tabpfn_share_one_file(mirror: Path, tmp_path: Path) -> None:
     for name in ("cc18-car", "cc18-kc2"):
         data.prepare(name, [(HALVES, 0)], tmp_path, mirror)
-        assert (folder_of(registry.get(name), tmp_path) / "info.json").is_file()
+        assert (registry.get(name).prepared_folder(tmp_path) / "info.json").is_file()
     assert [path.parent.parent.name for path in tmp_path.rglob("*.pickle")] == ["tabpfn-cc18"]
 
 

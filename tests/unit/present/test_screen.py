@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from claimbench.present.screen import Screen
-from claimbench.records.conclusions import write_conclusion, write_plan
+from claimbench.records import plans
+from claimbench.records.conclusions import write_conclusion
 from claimbench.records.progress import Progress
 from tests.conftest import PAPER, PaperFolder
 
@@ -27,7 +28,7 @@ def message(text: str, event: str = "", **more: Any) -> logging.LogRecord:
 @pytest.fixture
 def screen(paper: PaperFolder) -> Screen:
     plan = paper.plan()
-    write_plan(plan)
+    plans.write(plan.tier_dir, plans.content_of(plan))
     return Screen(plan)
 
 

@@ -177,18 +177,6 @@ def test_no_database_yet_is_left_to_the_client(tmp_path: Path) -> None:
     assert RowWriter.open("mysql://localhost/x") is None
 
 
-def test_a_deleted_experiment_is_refused(empty: Path, tmp_path: Path) -> None:
-    from mlflow import MlflowClient
-
-    uri = f"sqlite:///{shutil.copy(empty, tmp_path / 'mlflow.db')}"
-    writer = RowWriter.open(uri)
-    assert writer is not None
-    client = MlflowClient(tracking_uri=uri)
-    client.delete_experiment(writer.experiment("toy-paper", {}, tmp_path))
-    with pytest.raises(ValueError, match="toy-paper is deleted"):
-        writer.experiment("toy-paper", {}, tmp_path)
-
-
 def test_a_kill_leaves_whole_transactions(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between two transactions and before a commit: what is there is whole, and the next import adds the rest."""
     uri = f"sqlite:///{shutil.copy(empty, tmp_path / 'mlflow.db')}"

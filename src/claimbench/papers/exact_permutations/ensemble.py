@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
+from scipy import special
 
 from claimbench.papers.exact_permutations import kernels
+
+if TYPE_CHECKING:
+    import torch
 
 Array = NDArray[np.float64]
 Draws = NDArray[np.float32]
@@ -56,6 +59,8 @@ def size_for_all(kernel: str, k: int, probability: float = 0.9) -> float:
 
 
 def _root(function: Callable[[float], float]) -> float:
+    from scipy import optimize
+
     high = 2.0
     while function(high) < 0:
         high *= 2.0
@@ -136,6 +141,8 @@ def simulate_accuracy(
     Returns:
         (repeats, sizes)
     """
+    import torch
+
     sizes = np.asarray(sizes, float)
     q, k = given.mean.shape
     share = np.broadcast_to(np.full(q, 1.0 / q) if weights is None else weights, (repeats, q))

@@ -219,7 +219,7 @@ def fit_noise_walk(run: Run, data: None) -> Artifact:
 
 def score_noise_walk(run: Run, artifact: Artifact, data: None) -> dict[str, float]:
     """Distance of the measured deviations from the closed form in standard errors, std / sqrt(2 weights)."""
-    from claimbench.papers.gradient_noise.noise import walk_deviation
+    from claimbench.papers.gradient_noise.schedule import walk_deviation
 
     eta = run.h.eta**2 if run.h.sabotage == "eta-is-a-deviation" else run.h.eta
     theory = np.array([walk_deviation(t, run.h.learning_rate, eta, run.h.gamma) for t in run.h.times])

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from claimbench.figures import COLOURS
-from claimbench.papers.gradient_noise.noise import walk_deviation
+from claimbench.papers.gradient_noise.schedule import walk_deviation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

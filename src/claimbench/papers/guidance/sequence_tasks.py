@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 SYMBOLS = 10
@@ -32,16 +30,6 @@ def copy_paste(
     later = copied.gather(1, (place - size - 1).clamp_min(0))
     answer = torch.where((place > size) & (place <= 2 * size), later, 0)
     return x, torch.where(place == 2 * size + 1, END, answer), lengths
-
-
-def closed_form(mean_length: float) -> tuple[float, float]:
-    """Accuracy and cross-entropy of a network that knows the end token and nothing of the symbols.
-
-    Of 0.9 L symbols that are not zero a ninth is right, and the end token always is:
-    (0.1 L + 1) / (0.9 L + 1) and 0.9 L ln 9 / (0.9 L + 1).
-    """
-    scored = 0.9 * mean_length + 1
-    return (0.1 * mean_length + 1) / scored, 0.9 * mean_length * math.log(9) / scored
 
 
 def parity(

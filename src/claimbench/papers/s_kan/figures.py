@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from claimbench.figures import COLOURS
-from claimbench.papers.s_kan.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,15 +22,16 @@ def functions(tables: Tables) -> Figure:
     """Error of every network on the seven tasks; means of the logarithms as bars."""
     figure, axis = plt.subplots(figsize=(8.8, 3.8))
     measured = tables.frame("ranking", "test/log10_rmse")
+    tasks = sorted(measured["task"].unique())
     for place, method in enumerate(_METHODS):
         shift = 0.11 * (place - 3)
-        for x, task in enumerate(TASKS):
+        for x, task in enumerate(tasks):
             values = measured[(measured["method"] == method) & (measured["task"] == task)]["value"]
             axis.plot(np.full(len(values), x + shift), 10**values, "o", ms=3, mfc="none", color=_COLOUR[method])
             if len(values):
                 axis.plot(x + shift, 10 ** values.mean(), "_", ms=9, mew=2, color=_COLOUR[method])
         axis.plot([], [], "_", ms=9, mew=2, color=_COLOUR[method], label=method)
-    axis.set_xticks(range(len(TASKS)), list(TASKS), fontsize=8)
+    axis.set_xticks(range(len(tasks)), tasks, fontsize=8)
     axis.set(yscale="log", ylabel="test RMSE")
     axis.legend(ncols=4, fontsize=7)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +26,7 @@ Rows = Float[Tensor, "networks n _"]
 def network(inputs: int, hidden: int) -> nn.Sequential:
     """Two hidden layers of ``hidden`` rectified units and one output, drawn as Glorot and Bengio (2010) do."""
     sizes = (inputs, hidden, hidden, 1)
-    first, second, last = (nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+    first, second, last = (nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
     for layer in (first, second, last):
         bound = math.sqrt(6 / (layer.in_features + layer.out_features))
         nn.init.uniform_(layer.weight, -bound, bound)
