@@ -457,6 +457,7 @@ def verdict(tmp_path: Path, claim: str, experiment: str, keep: Any, hyper: dict[
     plan = make_plan(load_config(None, values))
     (whole,) = plan.jobs.values()
     job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run.cell)))
+    plan.jobs[job.id] = job
     for dataset in {run.cell.dataset for run in job.runs} - {"none"}:
         preparation.prepare(plan, dataset)
     executor = runner.Runner(plan)
