@@ -17,8 +17,8 @@ CHECKED = (
         f"claimbench.papers.{paper}.{module}"
         for paper, modules in {
             "exact_permutations": ("networks",),
-            "guidance": ("convolutional", "sequence_models"),
-            "snnk": ("digits",),
+            "snnk": ("digits", "features", "layers", "regression", "trained"),
+            "guidance": ("convolutional", "recurrence", "sequence_models"),
             "deep_learning_theory": ("activations", "gradient_descent", "information", "recursions", "sampling"),
             "pfn": ("strokes", "tabular_priors"),
             "tabpfn": ("ensemble", "power", "preprocessing"),

@@ -26,6 +26,7 @@ from claimbench.papers.guidance import (
     fully_connected,
     image_folder,
     image_training,
+    recurrence,
     sequence_models,
     sequence_tasks,
     sequence_training,
@@ -471,6 +472,23 @@ def test_language_networks_are_causal_unless_states_are_handed_on() -> None:
         assert (sequence_training.largest_change(net, x, 7) > 0) == handed_on
         run.experiment, run.method = "causality", kind
         assert experiments.score_causality(run, {}, None)["test/leaks"] == float(handed_on)
+
+
+def test_the_tanh_layer_is_torchs() -> None:
+    x = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0))
+    start = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(1))
+    ours = recurrence.TanhLayer(5, 4)
+    theirs = nn.RNN(5, 4, batch_first=True)
+    theirs.load_state_dict(ours.state_dict())
+    found = []
+    for layer in (ours, theirs):
+        given = [x.clone().requires_grad_(), start.clone().requires_grad_()]
+        states, last = layer(*given)
+        ((states * torch.arange(7.0)[:, None]).square().sum() + last.sum()).backward()
+        found.append([states, last, *(part.grad for part in (*given, *layer.parameters()))])
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0])
 
 
 def test_the_tied_transformer_has_one_layer() -> None:

@@ -49,7 +49,7 @@ def test_exact_layers() -> None:
     torch.testing.assert_close(features.exact("cos", x, w, b), torch.cos(z))
     torch.testing.assert_close(features.exact("sin", x, w, b), torch.sin(z))
     torch.testing.assert_close(features.exact("gaussian", x, w, b), torch.exp(-(z**2) / 2))
-    same = features.exact("relu", x, x, b)
+    same = features.exact("relu", x, x, torch.zeros(4))
     torch.testing.assert_close(torch.diagonal(same), torch.full((4,), 0.36 / 2, dtype=torch.float64))
 
 
@@ -246,12 +246,17 @@ def regression_run(method: str, depth: int, seed: int = 0, **hyper: Any) -> Run:
     return Run("snnk", "regression", method, "none", {"depth": depth}, seed, "smoke", {**defaults, **hyper})
 
 
+def fit_regression(run: Run) -> dict[str, Any]:
+    if run.method == "mlp":
+        return experiments.fit_many_regression__mlp([run], [None])[0]
+    return dict(getattr(experiments, f"fit_regression__{run.method}")(run, None))
+
+
 def test_methods_of_regression_learn_friedmans_function() -> None:
     scores = {}
     for method, depth in (("ridge", 0), ("closed", 1), ("closed", 2), ("adam", 2), ("mlp", 0)):
         run = regression_run(method, depth)
-        artifact = getattr(experiments, f"fit_regression__{method}")(run, None)
-        scores[method, depth] = experiments.score_regression(run, artifact, None)["test/mse"]
+        scores[method, depth] = experiments.score_regression(run, fit_regression(run), None)["test/mse"]
         if method == "adam":
             assert run.metrics["train/excess"] >= 0
     assert scores["closed", 1] < scores["ridge", 0] < 0.6
@@ -261,9 +266,47 @@ def test_methods_of_regression_learn_friedmans_function() -> None:
 def test_the_trained_network_is_not_cut_off() -> None:
     """On a small set too it stops by itself, after batches of the size the others have."""
     run = regression_run("mlp", 0, samples=200, hidden=64, network_epochs=500)
-    found = experiments.score_regression(run, experiments.fit_regression__mlp(run, None), None)["test/mse"]
+    found = experiments.score_regression(run, fit_regression(run), None)["test/mse"]
     assert run.metrics["train/epochs"] < 500
     assert found < 0.5
+
+
+def test_the_trained_network_is_as_good_as_scikit_learns() -> None:
+    from sklearn.neural_network import MLPRegressor
+
+    hyper = {"samples": 500, "hidden": 32, "network_epochs": 500}
+    runs = [regression_run("mlp", 0, seed, **hyper) for seed in range(3)]
+    found = experiments.fit_many_regression__mlp(runs, [None] * 3)
+    ours, theirs = [], []
+    for run, artifact in zip(runs, found, strict=True):
+        ours.append(experiments.score_regression(run, artifact, None)["test/mse"])
+        parts = {name: part.numpy() for name, part in experiments._regression(run, None, test=True).items()}
+        net = MLPRegressor(
+            hidden_layer_sizes=(32, 32), batch_size=32, early_stopping=True, max_iter=500, random_state=run.seed
+        ).fit(parts["train_x"], parts["train_y"][:, 0])
+        theirs.append(float(np.mean((net.predict(parts["test_x"]) - parts["test_y"][:, 0]) ** 2)))
+    assert float(np.mean(ours)) == pytest.approx(float(np.mean(theirs)), rel=0.25)
+
+
+def test_networks_of_a_stack_stop_by_themselves() -> None:
+    hyper = {"samples": 200, "network_epochs": 300}
+    runs, alone = [regression_run("mlp", 0, seed, **hyper) for seed in range(3)], regression_run("mlp", 0, 1, **hyper)
+    together = experiments.fit_many_regression__mlp(runs, [None] * 3)
+    for name, value in fit_regression(alone).items():
+        np.testing.assert_allclose(together[1][name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+    epochs = [run.metrics["train/epochs"] for run in runs]
+    assert epochs[1] == alone.metrics["train/epochs"]
+    assert len(set(epochs)) > 1
+
+
+def test_a_killed_network_goes_on(tmp_path: Path) -> None:
+    whole, broken, again = (regression_run("mlp", 0, samples=100, network_epochs=30) for _ in range(3))
+    kill(lambda: fit_regression(broken), broken, tmp_path, after=7)
+    again.checkpoint = Checkpoint(tmp_path, 0)
+    resumed = fit_regression(again)
+    for name, value in fit_regression(whole).items():
+        np.testing.assert_array_equal(resumed[name], value)
+    assert again.metrics == whole.metrics
 
 
 def test_test_targets_do_not_reach_the_fit() -> None:

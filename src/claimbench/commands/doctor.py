@@ -15,6 +15,7 @@ from claimbench.errors import UserError
 from claimbench.execute.machine import cores, memory_mb
 from claimbench.plan.jobs import runs_alone
 from claimbench.plan.plan import Plan
+from claimbench.records.columns import read_rows
 from claimbench.spec.config import Config
 
 
@@ -54,14 +55,12 @@ def overhead(plan: Plan) -> int:
     Pure compute is the sum of the runs' fit and score wall times divided by the cores they could use; exclusive runs
     count undivided.
     """
-    import pyarrow.parquet as pq
-
     timing = files.read_json(plan.tier_dir / "timing.json")
     path = plan.tier_dir / "runs.parquet"
     if timing is None or not path.is_file():
         raise UserError(f"{plan.tier_dir}: no complete run of this tier from start to end yet")
     shared = alone = 0.0
-    for row in pq.read_table(path).to_pylist():
+    for row in read_rows(path, "runs"):
         exclusive = runs_alone(plan.papers[row["paper"]], row["experiment"], plan.config.tier)
         if row["started_utc"] and datetime.fromisoformat(row["started_utc"]).timestamp() >= timing["started"]:
             alone += (row["wall_s"] or 0.0) if exclusive else 0.0
@@ -78,8 +77,6 @@ def overhead(plan: Plan) -> int:
 
 def budget(plan: Plan) -> int:
     """Print what each paper of the tier took in its last run, by experiment; 1 when one is over the laptop budget."""
-    import pyarrow.parquet as pq
-
     from claimbench.records import processes
 
     timing, path = processes.last_run(plan.tier_dir), plan.tier_dir / "runs.parquet"
@@ -87,7 +84,7 @@ def budget(plan: Plan) -> int:
     if not timing or not path.is_file():
         raise UserError(f"{plan.tier_dir}: no complete run of this tier from start to end yet")
     runs: dict[tuple[str, str], float] = {}
-    for row in pq.read_table(path).to_pylist():
+    for row in read_rows(path, "runs"):
         if row["started_utc"] and datetime.fromisoformat(row["started_utc"]).timestamp() >= timing["started"]:
             cell = (row["paper"], row["experiment"])
             runs[cell] = runs.get(cell, 0.0) + (row["cpu_s"] or 0.0)

@@ -10,6 +10,7 @@ from claimbench.plan.cells import PlannedRun
 from claimbench.plan.jobs import Job
 from claimbench.plan.plan import Plan
 from claimbench.records import store
+from claimbench.records.columns import read_rows
 from claimbench.spec.claims import Claim, Testable, Untested, load_claims
 
 _SHOWN = 12
@@ -62,9 +63,7 @@ def _claim(plan: Plan, paper: str, claim: Claim) -> str:
     lines = [f"{paper} {claim.id}: {claim.text}", f"  source {claim.source or 'not given'}; kind {claim.kind}"]
     path = plan.tier_dir / "papers" / paper / "verdicts.parquet"
     if path.is_file():
-        import pyarrow.parquet as pq
-
-        for row in pq.read_table(path).to_pylist():
+        for row in read_rows(path, "verdicts"):
             if row["claim_id"] == claim.id:
                 lines.append(
                     f"  verdict {row['verdict']} ({row['evidence'] or 'no evidence'}); test {row['test'] or 'none'}"

@@ -9,19 +9,18 @@ from typing import Any
 
 from claimbench import files
 from claimbench.plan.plan import Plan
+from claimbench.records.columns import read_rows
 from claimbench.spec.paper import ExperimentSpec, Floor
 
 
 def write_faults(plan: Plan, papers: Collection[str] | None = None) -> None:
     """``qc.json``: cells on the wrong side of a floor or ceiling, of all papers or of ``papers``."""
-    import pyarrow.parquet as pq
-
     found = []
     for slug, spec in plan.papers.items():
         if papers is not None and slug not in papers:
             continue
         folder = plan.tier_dir / "papers" / slug
-        runs, metrics = (pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("runs", "metrics"))
+        runs, metrics = (read_rows(folder / f"{name}.parquet", name) for name in ("runs", "metrics"))
         found += [{"paper": slug, **row} for row in faults(spec.experiments, runs, metrics)]
     files.write_json(plan.tier_dir / "qc.json", found)
 

@@ -27,7 +27,7 @@ STYLE: dict[str, Any] = {
 
 
 def draw(paper: PaperSpec, package_folder: Path, tier_dir: Path) -> list[str]:
-    """Draw every figure of ``figures.FIGURES`` as SVG and PNG.
+    """Draw every figure of ``figures.FIGURES`` as SVG.
 
     Returns:
         One sentence for each figure that could not be drawn.
@@ -51,13 +51,12 @@ def draw(paper: PaperSpec, package_folder: Path, tier_dir: Path) -> list[str]:
             look = {**STYLE, "axes.prop_cycle": plt.cycler(color=COLOURS)}
             with plt.style.context(look, after_reset=True):  # the user's matplotlibrc and styles change nothing
                 figure = function(tables)
-                # one layout for both formats: with an engine each would draw twice
+                # Agg lays it out, whose text is measured faster than SVG's; with an engine each would draw twice
                 figure.draw_without_rendering()
                 plt.rcParams["figure.constrained_layout.use"] = False
                 figure.set_layout_engine(None)
-                for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {})):
-                    with files.replacing(into / f"{name}.{suffix}") as temporary:
-                        figure.savefig(temporary, format=suffix, **options)
+                with files.replacing(into / f"{name}.svg") as temporary:
+                    figure.savefig(temporary, format="svg", metadata={"Date": None})
                 plt.close(figure)
         except Exception as error:  # a figure must not stop the tables and the other figures
             faults.append(

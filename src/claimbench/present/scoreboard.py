@@ -7,18 +7,17 @@ from collections import Counter
 
 from claimbench import files
 from claimbench.plan.plan import Plan
+from claimbench.records.columns import read_rows
 from claimbench.records.untracked import failures
 from claimbench.spec.words import FAILURES, VERDICTS
 
 
 def check(plan: Plan) -> int:
     """Print the scoreboard and what failed; 0 when no run failed and all of them are tracked, 1 otherwise."""
-    import pyarrow.parquet as pq
-
-    runs = pq.read_table(plan.tier_dir / "runs.parquet").to_pylist()
+    runs = read_rows(plan.tier_dir / "runs.parquet", "runs")
     others = sorted({row["paper"] for row in runs} - set(plan.papers))
     runs = [row for row in runs if row["paper"] in plan.papers]
-    verdicts = pq.read_table(plan.tier_dir / "verdicts.parquet").to_pylist()
+    verdicts = read_rows(plan.tier_dir / "verdicts.parquet", "verdicts")
     width = max((len(slug) for slug in plan.papers), default=5)
     for slug in plan.papers:
         count = Counter(row["verdict"] for row in verdicts if row["paper"] == slug)

@@ -13,7 +13,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from claimbench import files
-from claimbench.records.columns import write_table
+from claimbench.records.columns import read_rows, write_table
 from claimbench.spec.paper import ExperimentSpec, PaperSpec
 from claimbench.spec.words import VERDICTS
 
@@ -27,13 +27,8 @@ def build(paper: PaperSpec, tier_dir: Path) -> list[Path]:
     Returns:
         The Parquet files.
     """
-    import pyarrow.parquet as pq
-
     folder = tier_dir / "papers" / paper.slug
-    read = {
-        name: pq.read_table(folder / f"{name}.parquet").to_pylist()
-        for name in ("runs", "metrics", "published", "verdicts")
-    }
+    read = {name: read_rows(folder / f"{name}.parquet", name) for name in ("runs", "metrics", "published", "verdicts")}
     written = []
     for name, experiment in paper.experiments.items():
         rows = long_rows(name, experiment, read)

@@ -10,7 +10,7 @@ from typing import Any
 from claimbench.plan.cells import PlannedRun
 from claimbench.plan.plan import Plan
 from claimbench.records import store
-from claimbench.records.columns import arrow_schema, write_arrow, write_table
+from claimbench.records.columns import arrow_schema, read_arrow, write_arrow, write_table
 from claimbench.records.costs import write_measured
 from claimbench.records.pages import TABLES
 from claimbench.spec.published import read_published
@@ -104,11 +104,10 @@ def merge(plan: Plan, papers: Collection[str] | None = None) -> None:
     """The tables of the tier's papers (of ``papers``, where only they are through), one file each, and the costs from
     which the next plan is forecast."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     for name in TABLES:
         parts = [
-            pq.read_table(path, schema=arrow_schema(name))
+            read_arrow(path, name)
             for slug in (plan.papers if papers is None else papers)
             if (path := plan.tier_dir / "papers" / slug / f"{name}.parquet").is_file()
         ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claimbench import files
+from claimbench.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,6 +147,30 @@ def arrow_schema(table: str) -> pa.Schema:
     kinds = {"s": pa.string(), "i": pa.int64(), "f": pa.float64(), "b": pa.bool_()}
     fields = [pa.field(name, kinds[kind]) for name, kind in TABLES[table]]
     return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION, "table": table})
+
+
+def read_arrow(path: Path, table: str) -> pa.Table:
+    """A written table in the schema of today, which may have columns more than the file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:  # `pq.read_table` imports pandas, half a second of every process
+            found = file.read()
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]} Remove this file and run again.") from None
+    schema = arrow_schema(table)
+    return found if found.schema.equals(schema) else pa.Table.from_pylist(found.to_pylist(), schema=schema)
+
+
+def read_rows(path: Path, table: str) -> list[dict[str, Any]]:
+    """The rows of a written table, with all columns of today."""
+    rows: list[dict[str, Any]] = read_arrow(path, table).to_pylist()
+    return rows
 
 
 def write_table(path: Path, table: str, rows: Iterable[dict[str, Any]]) -> None:

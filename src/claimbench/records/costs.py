@@ -10,7 +10,7 @@ from claimbench import files
 from claimbench.plan.cells import PlannedRun
 from claimbench.plan.plan import Plan
 from claimbench.records import store
-from claimbench.records.columns import write_table
+from claimbench.records.columns import read_rows, write_table
 
 
 def read_costs(results_dir: Path) -> dict[str, float]:
@@ -61,9 +61,7 @@ def ledger(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def write_ledger(plan: Plan) -> None:
     """``costs.parquet`` of a tier that is through."""
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(plan.tier_dir / "runs.parquet").to_pylist()
+    rows = read_rows(plan.tier_dir / "runs.parquet", "runs")
     write_table(plan.tier_dir / "costs.parquet", "costs", ledger(rows))
 
 
@@ -71,10 +69,8 @@ def write_measured(plan: Plan) -> None:
     """``costs.json``: what the runs in the tier's tables took."""
     import statistics
 
-    import pyarrow.parquet as pq
-
     walls: dict[str, list[float]] = {}
-    for row in pq.read_table(plan.tier_dir / "runs.parquet").to_pylist():
+    for row in read_rows(plan.tier_dir / "runs.parquet", "runs"):
         if row["status"] == "done" and row["wall_s"] is not None:
             key = "/".join(row[part] for part in ("tier", "paper", "experiment", "method", "dataset"))
             walls.setdefault(key, []).append(row["wall_s"])

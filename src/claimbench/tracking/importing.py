@@ -17,6 +17,7 @@ from claimbench import files
 from claimbench.errors import UserError
 from claimbench.plan.plan import Plan
 from claimbench.records import untracked
+from claimbench.records.columns import read_rows
 from claimbench.spec.config import Config
 from claimbench.spec.reading import without_passwords
 from claimbench.spec.words import VERDICTS
@@ -147,12 +148,7 @@ def _must_answer(uri: str) -> None:
 
 
 def _read(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    import pyarrow.parquet as pq
-
-    return {
-        name: pq.read_table(folder / f"{name}.parquet").to_pylist()
-        for name in ("runs", "metrics", "curves", "verdicts")
-    }
+    return {name: read_rows(folder / f"{name}.parquet", name) for name in ("runs", "metrics", "curves", "verdicts")}
 
 
 def _runs(tables: dict[str, list[dict[str, Any]]], have: Known) -> Iterator[Entry]:

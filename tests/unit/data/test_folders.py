@@ -69,7 +69,7 @@ def test_without_the_folder_the_dataset_is_missing(mirror: Path, tmp_path: Path)
     with pytest.raises(DataUnavailable, match="no mirror is configured"):
         data.prepare("pictures", [(PUBLIC, 0)], tmp_path / "data")
     (mirror / "pictures" / "val").rename(mirror / "pictures" / "validation")
-    with pytest.raises(DataUnavailable, match="val is not a folder"):
+    with pytest.raises(DataUnavailable, match="val cannot be read"):
         data.prepare("pictures", [(PUBLIC, 0)], tmp_path / "data", mirror)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import sqlite3
 import sys
@@ -188,3 +189,33 @@ def test_a_store_that_was_made_anew_lacks_the_other_papers_and_the_next_run_know
     importing.step(plan)
     garbage(results / "mlflow.db")
     assert not untracked.in_order(plan, "toy-paper")
+
+
+@pytest.mark.parametrize("kept", ["", "garbage", "used"])
+def test_an_empty_store_is_kept_for_the_next_folder(
+    imported: PaperFolder, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    """The second folder's tables come without MLflow; what is no empty store of known tables is made anew."""
+    monkeypatch.setattr(local, "_KEPT", tmp_path / "env")
+    if kept:
+        (tmp_path / "env").mkdir()
+        version = importlib.metadata.version("mlflow")
+        content = b"garbage" if kept == "garbage" else (results / local.FILE).read_bytes()
+        (tmp_path / "env" / f"mlflow-{version}.db").write_bytes(content)
+    local.ready(tmp_path / "one")
+    (results / local.FILE).unlink()
+    monkeypatch.setattr(local, "ClientWriter", None)
+    importing.track(plan_of(imported, results))
+    stored(results)
+    for folder in (tmp_path / "one", results):
+        default = client_of(folder).get_experiment("0")
+        assert default.artifact_location == (folder / local.ARTIFACTS / "Default").as_uri()
+
+
+def test_a_store_is_made_in_an_environment_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "env").write_text("a file where the folder would be", encoding="utf-8")
+    monkeypatch.setattr(local, "_KEPT", tmp_path / "env")
+    local.ready(tmp_path / "one")
+    assert client_of(tmp_path / "one").get_experiment("0")

@@ -66,7 +66,7 @@ class _Dissimilarity(torch.autograd.Function):
         return 1.0 - similarity
 
     @staticmethod
-    def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (derivative,) = ctx.saved_tensors
         return derivative * grad[0][:, None, None], None, None
 
@@ -79,7 +79,7 @@ def dissimilarity(features: torch.Tensor, guide: torch.Tensor, norm: torch.Tenso
         guide: kernels (networks, n, n), up to constants added to rows and columns.
         norm: (networks,) Frobenius norms of the centred guide kernels.
     """
-    return _Dissimilarity.apply(features, guide, norm)  # type: ignore[no-untyped-call, no-any-return]
+    return _Dissimilarity.apply(features, guide, norm)
 
 
 # ---- guides ----------------------------------------------------------------------------------------------------------

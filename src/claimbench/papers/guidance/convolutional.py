@@ -94,7 +94,7 @@ class ConvolutionalNetwork(nn.Module):
             for block in range(blocks):
                 stride = 2 if block == 0 and stage > 0 else 1
                 self.blocks.append(Block(before, width, stride, bottleneck, shortcuts))
-                before = self.blocks[-1].out_channels  # type: ignore[assignment]
+                before = self.blocks[-1].out_channels
         self.classifier = nn.Linear(before, classes)
         for module in self.modules() if shortcuts else ():
             if isinstance(module, nn.Conv2d):

@@ -66,8 +66,7 @@ class FolderImages:
     def _augmented(self, path: bytes, rng: np.random.Generator) -> np.ndarray[Any, Any]:
         with Image.open(self._folder / os.fsdecode(path)) as picture:
             box = random_part(picture.width, picture.height, rng)
-            picture = picture.convert("RGB").resize((self._side, self._side), Image.Resampling.BILINEAR, box=box)
-        pixels = np.asarray(picture)
+            pixels = np.asarray(self._resized(picture, box))
         return rows(pixels[:, ::-1] if rng.random() < 0.5 else pixels)
 
     def _middle(self, path: bytes) -> np.ndarray[Any, Any]:
@@ -75,8 +74,10 @@ class FolderImages:
             cut = min(picture.size) * 224 / 256
             left, top = (picture.width - cut) / 2, (picture.height - cut) / 2
             box = (left, top, left + cut, top + cut)
-            picture = picture.convert("RGB").resize((self._side, self._side), Image.Resampling.BILINEAR, box=box)
-        return rows(np.asarray(picture))
+            return rows(np.asarray(self._resized(picture, box)))
+
+    def _resized(self, picture: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+        return picture.convert("RGB").resize((self._side, self._side), Image.Resampling.BILINEAR, box=box)
 
 
 def rows(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

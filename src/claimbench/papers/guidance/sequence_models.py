@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from claimbench.nn.transformer import Attention, Block, FeedForward, outputs_of, sinusoids
+from claimbench.papers.guidance.recurrence import TanhLayer
 
 #: logits, and features (n, length, width)
 Output = tuple[Float[Tensor, "n ..."], list[Float[Tensor, "n _ _"]]]
@@ -40,9 +41,7 @@ class RecurrentNetwork(nn.Module):
     def __init__(self, tokens: int, embedding: int, width: int, layers: int, handed_on: bool = False) -> None:
         super().__init__()
         self.embedding = nn.Embedding(tokens, embedding)
-        self.layers = nn.ModuleList(
-            nn.RNN(width if index else embedding, width, batch_first=True) for index in range(layers)
-        )
+        self.layers = nn.ModuleList(TanhLayer(width if index else embedding, width) for index in range(layers))
         self.output = nn.Linear(width, tokens)
         self.handed_on = handed_on
 

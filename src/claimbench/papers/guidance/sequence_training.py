@@ -158,7 +158,7 @@ def evaluate_language(net: nn.Module, blocks: torch.Tensor) -> dict[str, float]:
 def largest_change(net: nn.Module, x: torch.Tensor, place: int) -> float:
     """Largest change of logits before ``place`` when the token there is another: 0 for a causal network."""
     edited = x.clone()
-    edited[:, place] = (edited[:, place] + 1) % net.embedding.num_embeddings  # type: ignore[union-attr, operator]
+    edited[:, place] = (edited[:, place] + 1) % net.embedding.num_embeddings
     net.eval()
     with torch.no_grad():
         return float((net(x)[0] - net(edited)[0])[:, :place].abs().max())

@@ -10,16 +10,22 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Projections = Float[Tensor, "m d"]
+Weights = Float[Tensor, "outputs d"]
+Estimates = Float[Tensor, "n outputs"]
 
 TARGETS = ("cos", "sin", "gaussian", "relu")
 
 
-def gaussian(m: int, d: int, generator: torch.Generator) -> torch.Tensor:
+def gaussian(m: int, d: int, generator: torch.Generator) -> Projections:
     """Projections (m, d) with independent standard normal entries."""
     return torch.randn(m, d, generator=generator, dtype=torch.float64)
 
 
-def orthogonal(m: int, d: int, generator: torch.Generator, signed: bool = True) -> torch.Tensor:
+def orthogonal(m: int, d: int, generator: torch.Generator, signed: bool = True) -> Projections:
     """Projections (m, d) of blocks of orthogonal rows with the lengths of normal vectors.
 
     Args:
@@ -63,8 +69,8 @@ class Universal:
     """
 
     target: str
-    projections: torch.Tensor
-    frequencies: torch.Tensor
+    projections: Projections
+    frequencies: Float[Tensor, " m"]
     spread: float = 0.0
 
     @classmethod
@@ -79,14 +85,14 @@ class Universal:
             frequencies = torch.ones(m, dtype=torch.float64)
         return cls(target, projections, frequencies, spread)
 
-    def phi(self, x: torch.Tensor) -> torch.Tensor:
+    def phi(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch features"]:
         """(..., 2 m) features of inputs (..., d)."""
         t = self.frequencies
         angle = math.sqrt(1 + 4 * self.spread) * t * (x @ self.projections.T)
         scale = torch.exp(t.square() * x.square().sum(-1, keepdim=True) / 2 + self._level())
         return torch.cat([scale * angle.cos(), -scale * angle.sin()], -1)
 
-    def psi(self, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    def psi(self, w: Weights, b: Float[Tensor, " outputs"]) -> Float[Tensor, "outputs features"]:
         """(out, 2 m) features of weights (out, d) and biases (out,)."""
         if self.target == "sin":
             b = b - math.pi / 2
@@ -110,7 +116,7 @@ class Rectified:
         floor: c; 0 gives an arc-cosine kernel.
     """
 
-    projections: torch.Tensor
+    projections: Projections
     floor: float = 0.0
 
     @classmethod
@@ -118,11 +124,11 @@ class Rectified:
         """``m`` features of inputs of dimension ``d``."""
         return cls(PROJECTIONS[kind](m, d, generator))
 
-    def phi(self, x: torch.Tensor) -> torch.Tensor:
+    def phi(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """(n, m) features of inputs or weights (n, d)."""
         return (x @ self.projections.T).clamp_min(self.floor) / math.sqrt(len(self.projections))
 
-    def psi(self, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
+    def psi(self, w: Weights, b: Float[Tensor, " outputs"] | None = None) -> Float[Tensor, "outputs m"]:
         """As :meth:`phi`; ``b`` is left out, as a bias is one more input (and the released layer has none)."""
         return self.phi(w)
 
@@ -138,7 +144,7 @@ def draw(
     return Universal.draw(target, m, d, generator, kind, spread)
 
 
-def exact(target: str, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def exact(target: str, x: Float[Tensor, "n d"], w: Weights, b: Float[Tensor, " outputs"]) -> Estimates:
     """What the features estimate, (n, out): f(W x + b), or for ``relu`` the kernel
     |x| |w| (sin a + (pi - a) cos a) / (2 pi) with the angle a."""
     if target == "relu":
@@ -148,7 +154,7 @@ def exact(target: str, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> tor
     return {"cos": torch.cos, "sin": torch.sin, "gaussian": lambda v: torch.exp(-v.square() / 2)}[target](z)
 
 
-def variance(target: str, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def variance(target: str, x: Float[Tensor, "n d"], w: Weights, b: Float[Tensor, " outputs"]) -> Estimates:
     """Variance (n, out) of the estimate by one independent feature, in closed form (``cos`` without spread, ``relu``).
 
     cos: (exp(|x|^2 + |w|^2) + exp(|w|^2 - |x|^2) cos(4 w x + 2 b)) / 2 - cos^2(w x + b);

@@ -6,12 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from claimbench.papers.snnk.features import PROJECTIONS, Universal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Tokens = Float[Tensor, "*batch width"]
 
 
 class RectifiedLayer(nn.Module):
@@ -43,13 +46,14 @@ class RectifiedLayer(nn.Module):
             weight = 0.02 * torch.randn(outputs, inputs + 1, generator=generator)
         self.theta = nn.Parameter(torch.relu(weight @ projections.T) / math.sqrt(m))
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
+    def features(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch features"]:
         """Phi(x) (..., m) of x (..., inputs)."""
         m = len(self.projections)
         shift = self.projections[:, -1]
         return torch.relu(torch.nn.functional.linear(x, self.projections[:, :-1], shift)) / math.sqrt(m)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """The outputs, features times Theta."""
         return torch.nn.functional.linear(self.features(x), self.theta)
 
 
@@ -93,13 +97,14 @@ class UniversalLayer(nn.Module):
         self.register_buffer("frequencies", drawn.frequencies.float())
         self.theta = nn.Parameter(drawn.psi(weight.double(), bias.double()).float())
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
+    def features(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch features"]:
         """Phi(x) (..., 2 m) of x (..., inputs)."""
         if self.length is not None:
             x = self.length * torch.nn.functional.normalize(x, dim=-1)
         return Universal(self.target, self.projections, self.frequencies).phi(x)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """The outputs, features times Theta."""
         return torch.nn.functional.linear(self.features(x), self.theta)
 
 
@@ -129,7 +134,8 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tokens) -> Tokens:
+        """The tokens with what the adapter adds."""
         return x + self.up(torch.relu(self.down(x)))
 
 
@@ -141,5 +147,6 @@ class Adapter(nn.Module):
         self.layer = layer
         self.scale = nn.Parameter(torch.zeros(width))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tokens) -> Tokens:
+        """The tokens with what the adapter adds."""
         return x + self.scale * self.layer(x)

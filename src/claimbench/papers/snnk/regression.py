@@ -6,8 +6,14 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from claimbench.papers.snnk.features import Rectified
+
+Samples = Float[Tensor, "n features"]
+Targets = Float[Tensor, "n targets"]
+Parameters = Float[Tensor, "features targets"]
 
 
 @dataclass
@@ -26,14 +32,14 @@ class Tower:
         widths = [inputs, *[m] * (depth - 1)]
         return cls([Rectified.draw(m, width + 1, generator) for width in widths])
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: Float[Tensor, "n inputs"]) -> Samples:
         """(n, m) features of (n, inputs)."""
         for drawn in self.maps:
             x = drawn.phi(torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype, device=x.device)], 1))
         return x
 
 
-def ridge_path(z: torch.Tensor, y: torch.Tensor, penalties: list[float]) -> list[torch.Tensor]:
+def ridge_path(z: Samples, y: Targets, penalties: list[float]) -> list[Parameters]:
     """Theta^T (m, targets) of least squares with each penalty on the squared norm, from one decomposition.
 
     With fewer samples than features the n x n system is solved instead.
@@ -57,8 +63,8 @@ def ridge_path(z: torch.Tensor, y: torch.Tensor, penalties: list[float]) -> list
 
 
 def train(
-    z: torch.Tensor, y: torch.Tensor, epochs: int, batch: int, learning_rate: float, generator: torch.Generator
-) -> torch.Tensor:
+    z: Samples, y: Targets, epochs: int, batch: int, learning_rate: float, generator: torch.Generator
+) -> Parameters:
     """The same parameters by Adam on the mean squared error, from zero."""
     theta = torch.zeros(z.shape[1], y.shape[1], dtype=z.dtype, requires_grad=True)
     optimizer = torch.optim.Adam([theta], lr=learning_rate)
@@ -70,7 +76,7 @@ def train(
     return theta.detach()
 
 
-def friedman(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def friedman(n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n 10"], Float[Tensor, "n 1"]]:
     """Friedman's first function of ten uniform inputs, of which five count, with noise N(0, 1): (n, 10), (n, 1)."""
     x = torch.rand(n, 10, generator=generator, dtype=torch.float64)
     y = 10 * torch.sin(math.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]

@@ -10,7 +10,7 @@ from typing import Any
 
 from claimbench import files
 from claimbench.plan.plan import Plan, make_plan
-from claimbench.records.columns import arrow_schema
+from claimbench.records.columns import read_rows
 from claimbench.records.conclusions import runs_done
 from claimbench.records.costs import forecast_s, ledger, read_costs
 from claimbench.spec.words import TIERS, VERDICTS
@@ -32,12 +32,9 @@ def build(
         forecasts: say what every tier would take. It costs as much as the rest of the page.
     """
     import jinja2
-    import pyarrow.parquet as pq
 
     tier = plan.tier_dir
-    read = {
-        name: pq.read_table(tier / f"{name}.parquet").to_pylist() for name in ("runs", "metrics", "verdicts", "margins")
-    }
+    read = {name: read_rows(tier / f"{name}.parquet", name) for name in ("runs", "metrics", "verdicts", "margins")}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -167,14 +164,13 @@ def _runs(read: dict[str, list[Row]]) -> list[Row]:
 
 def _costs(plan: Plan, runs: list[Row]) -> list[Row]:
     """The ledger of this tier's ``runs`` and of every other tier that has one."""
-    import pyarrow.parquet as pq
 
     folder = plan.tier_dir.parent
     return ledger(runs) + [
         row
         for tier in (t for t in TIERS if t != plan.config.tier)
         if (path := folder / tier / "costs.parquet").is_file()
-        for row in pq.read_table(path, schema=arrow_schema("costs")).to_pylist()
+        for row in read_rows(path, "costs")
     ]
 
 
