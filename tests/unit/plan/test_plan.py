@@ -122,7 +122,7 @@ def test_an_undeclared_sabotage_is_refused(paper: PaperFolder) -> None:
         ),
         (
             "claims.yaml",
-            "claims: [{id: C1, kind: trend, text: t, experiment: location, metric: test/x, x: L, expect: constant}]",
+            "claims: [{id: C1, kind: trend, text: t, experiment: location, metric: test/x, x: L, expect: increasing}]",
             ["claim C1", "'L'", "allowed: k"],
         ),
     ],
