@@ -50,6 +50,7 @@ retry: $(READY)  ## forget failed and skipped runs of the tier and try them agai
 
 check: $(READY)  ## format, lint, types, workflow, links
 	ruff check .
+	ruff check --preview --select PLW1514 .  # every text has an encoding
 	ruff format --check .
 	mypy
 	snakefmt --check --compact-diff Snakefile workflow

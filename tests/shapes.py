@@ -12,7 +12,7 @@ CHECKED = (
     "claimbench.nn",
     "claimbench.papers.forward_gnn",
     "claimbench.papers.s_kan",
-    "claimbench.papers.fastrp.classification",
+    "claimbench.papers.fastrp",
     *(
         f"claimbench.papers.{paper}.{module}"
         for paper, modules in {

@@ -7,12 +7,36 @@ before it.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from snakemake_interface_scheduler_plugins.base import SchedulerBase
 
 _CORES = "_cores"
+
+
+def _have_a_cache() -> None:
+    """Where the home folder cannot be written, Snakemake ends before it reads a workflow: its cache lies there. It then
+    gets one beside the temporary files. Plugins are the only code of a project that is loaded before that."""
+    from platformdirs import user_cache_dir
+
+    place = Path(user_cache_dir("snakemake", "snakemake"))
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if os.access(place, os.W_OK):
+            return
+    except OSError:
+        pass
+    other = Path(tempfile.gettempdir()) / f"claimbench-cache-{os.getuid()}"
+    other.mkdir(mode=0o700, exist_ok=True)
+    if other.stat().st_uid == os.getuid():
+        os.environ["XDG_CACHE_HOME"] = str(other)
+
+
+_have_a_cache()
 
 
 class Scheduler(SchedulerBase):

@@ -18,6 +18,7 @@ import yaml
 
 from claimbench.commands.new_paper import new_paper
 from claimbench.execute.local import fit_and_score
+from claimbench.judge.power import powers
 from claimbench.plan.cells import Cell
 from claimbench.plan.entries import Codes
 from claimbench.plan.fingerprints import Code
@@ -204,6 +205,12 @@ def test_every_tier_plans(paper: Paper, tier: str) -> None:
     assert len({run.run_key for run in plan.runs}) == len(plan.runs)
     for job in plan.jobs.values():
         assert job.runs
+
+
+@pytest.mark.parametrize("tier", ["laptop", "paper"])
+def test_every_claim_can_be_decided_where_it_is_judged(paper: Paper, tier: str) -> None:
+    plan = paper.plan(tier)
+    assert [(row.claim, row.never) for row in powers(plan, next(iter(plan.papers))) if row.never] == []
 
 
 def test_headline_experiments_have_published_numbers(paper: Paper) -> None:

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import subprocess
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import EXPERIMENTS, PAPER, PaperFolder
+from tests.environment.groups import group
 from tests.workflow.test_pipeline import command, environment
-
-GROUP = """
-from pathlib import Path
-from claimbench.execute import machine
-
-machine.MEMBERSHIP, machine.GROUPS = Path({folder!r}) / "membership", Path({folder!r})
-"""
-
-
-def group(folder: Path, memory: int, cpu: str = "max 100000") -> dict[str, str]:
-    """Variables with which every Python process finds itself in a control group of so many bytes."""
-    folder.mkdir()
-    (folder / "membership").write_text("0::/\n", encoding="utf-8")
-    (folder / "memory.max").write_text(f"{memory}\n", encoding="utf-8")
-    (folder / "cpu.max").write_text(f"{cpu}\n", encoding="utf-8")
-    (folder / "sitecustomize.py").write_text(GROUP.format(folder=str(folder)), encoding="utf-8")
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 @pytest.mark.parametrize(("arguments", "beside"), [((), False), (("--resources", "mem_mb=2000"), True)])

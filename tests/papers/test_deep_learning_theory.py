@@ -299,6 +299,7 @@ def judged(tmp_path: Path, sabotage: str, experiment: str, method: str, **hyper:
     plan = make_plan(load_config(None, values))
     (whole,) = plan.jobs.values()
     job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if run.cell.method == method))
+    plan.jobs[job.id] = job
     executor = runner.Runner(plan)
     executor.fit(job)
     executor.score(job)

@@ -240,6 +240,7 @@ def judged(
     executor = runner.Runner(plan)
     for whole in plan.jobs.values():
         job = dataclasses.replace(whole, runs=tuple(run for run in whole.runs if keep(run)))
+        plan.jobs[job.id] = job
         for dataset in job.datasets:
             preparation.prepare(plan, dataset)
         executor.fit(job)

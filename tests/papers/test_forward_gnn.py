@@ -375,6 +375,7 @@ def test_shuffled_labels_turn_the_headline_claim(tmp_path: Path) -> None:
         )
         preparation.prepare(plan, "cora-ml")
         executor, job = runner.Runner(plan), dataclasses.replace(whole, runs=runs)
+        plan.jobs[job.id] = job
         executor.fit(job)
         executor.score(job)
         collect(plan, "forward-gnn")

@@ -582,7 +582,7 @@ def judged(tmp_path: Path, sabotage: str) -> dict[str, str]:
     }
     plan = make_plan(load_config(None, values))
     preparation.prepare(plan, "digits")
-    executor = runner.Runner(plan)
+    executor, done = runner.Runner(plan), {}
     for name, method, setting in (
         ("guides", "residual-18", {"weights": "untrained"}),
         ("images", "base", {"target": "deep-fcn"}),
@@ -593,6 +593,9 @@ def judged(tmp_path: Path, sabotage: str) -> dict[str, str]:
         job = dataclasses.replace(whole, runs=tuple(kept))
         executor.fit(job)
         executor.score(job)
+        done[method] = job
+    plan.jobs.clear()
+    plan.jobs.update(done)
     collect(plan, "guidance")
     return {row["claim_id"]: row["verdict"] for row in judge_paper(plan, "guidance")}
 

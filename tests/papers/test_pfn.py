@@ -243,6 +243,7 @@ def test_too_small_a_prior_turns_the_headline(tmp_path: Path) -> None:
         import dataclasses
 
         job = dataclasses.replace(job, runs=tuple(kept))
+        plan.jobs[job.id] = job
         executor = runner.Runner(plan)
         executor.fit(job)
         executor.score(job)

@@ -411,6 +411,7 @@ def test_values_out_of_order_turn_the_headline(tmp_path: Path) -> None:
             job = dataclasses.replace(
                 whole, runs=tuple(run for run in whole.runs if run.cell.setting["task"] in wanted)
             )
+            plan.jobs[job.id] = job
             executor.fit(job)
             executor.score(job)
         collect(plan, "s-kan")

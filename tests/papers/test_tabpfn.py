@@ -637,6 +637,7 @@ def test_labels_out_of_order_turn_the_headline(tmp_path: Path) -> None:
         ]
         assert len(kept) == 8
         job = dataclasses.replace(job, runs=tuple(kept))
+        plan.jobs[job.id] = job
         executor = runner.Runner(plan)
         executor.fit(job)
         executor.score(job)

@@ -140,6 +140,22 @@ def test_a_run_that_is_there_twice_is_left_once(paper: PaperFolder, server: Serv
     assert one.info.run_id in {run.info.run_id for run in stored(server.uri)}
 
 
+def test_an_experiment_that_was_deleted_there_is_back_for_imports_and_for_live_runs(
+    paper: PaperFolder, server: Server
+) -> None:
+    plan = finished(paper, 4, 1, tracking={"uri": server.uri, "live": True})
+    importing.track(plan)
+    client = client_of(server.uri)
+    number = client.get_experiment_by_name("toy-paper").experiment_id
+    client.delete_experiment(number)
+    assert live.Sender(plan)._experiment("toy-paper") == number
+    assert client.get_experiment(number).lifecycle_stage == "active"
+    client.delete_experiment(number)
+    importing.track(plan)
+    keys = [run.data.tags["run_key"] for run in stored(server.uri)]
+    assert sorted(keys) == sorted([*(run.run_key for run in plan.runs), "results/smoke"])
+
+
 def test_long_curves(paper: PaperFolder, server: Server) -> None:
     paper.write(
         experiments=EXPERIMENTS.replace(
@@ -475,7 +491,7 @@ def test_a_wrong_password_is_one_sentence_without_it(
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", f"{SECRET}-no")
     plan = finish(paper, experiments={"toy-paper": ["location"]}, tracking={"uri": gate})
-    with pytest.raises(UserError, match="cannot be used now") as error:
+    with pytest.raises(UserError, match="are imported once this is mended") as error:
         importing.track(plan)
     assert SECRET not in str(error.value)
     assert "401" in str(error.value)

@@ -62,6 +62,9 @@ def test_every_text_is_read_and_written_with_an_encoding() -> None:
             given = {keyword.arg: keyword.value for keyword in node.keywords}
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             text = name in ("read_text", "write_text") or "text" in given or "universal_newlines" in given
+            if name == "open" and isinstance(node.func, ast.Name):
+                mode = given.get("mode", node.args[1] if len(node.args) > 1 else ast.Constant("r"))
+                text = not any("b" in str(getattr(part, "value", "")) for part in ast.walk(mode))
             if text and "encoding" not in given:
                 bare.append(f"{path.relative_to(SOURCES)}:{node.lineno}")
     assert bare == []

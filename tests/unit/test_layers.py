@@ -32,6 +32,7 @@ HEAVY = {
     "matplotlib",
     "sklearn",
     "scipy",
+    "statsmodels",
     "mlflow",
     "pyarrow",
     "numpy",

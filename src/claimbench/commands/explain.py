@@ -95,10 +95,14 @@ def _runs_of(plan: Plan, paper: str, claim: Testable) -> list[PlannedRun]:
     columns = ["experiment", "method", "dataset", "setting", "seed"]
     frame = results(plan, paper)
     if frame is None:
-        frame = pd.DataFrame(list(planned), columns=columns).assign(status="", split="", metric="", value=math.nan)
+        frame = pd.DataFrame(list(planned), columns=columns).assign(
+            status="", reason="", split="", metric="", value=math.nan
+        )
     chosen = selection.sides(claim, selection.parsed(frame))
-    found = selection.measured(claim, chosen)
-    parts = chosen if any(part.empty for part in found) else selection.used(claim, found)
+    parts = chosen
+    if not any(part.empty for part in chosen):
+        complete = selection.basis(claim, chosen).rows
+        parts = chosen if any(part.empty for part in complete) else complete
     wanted = {tuple(row) for part in parts for row in part[columns].itertuples(index=False)}
     return [run for key, run in planned.items() if key in wanted]
 

@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "check the papers' files; print the jobs of the tier and what they will cost",
         ("papers", {"nargs": "*", "metavar": "PAPER", "help": "only these (default: those of the configuration)"}),
         ("--json", {"action": "store_true"}),
+        ("--power", {"action": "store_true", "help": "what each claim can find with its seeds, in place of the jobs"}),
     )
     command("prepare", _prepare, "fetch and prepare a dataset", ("--dataset", {"required": True}))
     command("fit", _fit, "train the runs of a job", job)
@@ -272,6 +273,8 @@ def _plan(options: argparse.Namespace) -> int:
     from claimbench.records.costs import forecast
 
     plan = make_plan(_only(_config(options), options.papers, "plan"))
+    if options.power:
+        return _power(plan)
     costs = forecast(plan)
     if options.json:
         from claimbench.files import canonical_json
@@ -290,6 +293,19 @@ def _plan(options: argparse.Namespace) -> int:
         f"tier {plan.config.tier}: {len(plan.papers)} papers, {len(plan.jobs)} jobs, {len(plan.runs)} runs, about "
         f"{total:.0f} s of computing still to do" + (f" and {unknown} runs of unknown cost" if unknown else "")
     )
+    return 0
+
+
+def _power(plan: Plan) -> int:
+    from claimbench.judge.power import powers
+
+    print(f"{'claim':32}  {'kind':6}  {'family':8}  {'n':>4}  {'level':>7}  effect found with a power of 80 %, in sd")
+    for paper in plan.papers:
+        for row in powers(plan, paper):
+            level = f"{row.level:.4f}" if row.level is not None else ""
+            effect = row.never or (f"{row.effect:.1f}" if row.effect is not None else "compared, not tested")
+            name = f"{row.paper} {row.claim}"
+            print(f"{name:32}  {row.kind:6}  {row.family:8}  {row.units:4d}  {level:>7}  {effect}")
     return 0
 
 

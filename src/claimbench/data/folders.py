@@ -29,8 +29,11 @@ def find(entry: Entry, mirror: Path | None) -> Path:
         raise DataUnavailable(entry.name, [f"mirror {name}: no mirror is configured"])
     folder = mirror / name
     for part in PARTS:
-        if not (folder / part).is_dir():
-            raise DataUnavailable(entry.name, [f"mirror {name}: {folder / part} is not a folder"])
+        try:
+            os.scandir(folder / part).close()
+        except OSError as error:
+            why = f"{folder / part} cannot be read ({error.strerror})"
+            raise DataUnavailable(entry.name, [f"mirror {name}: {why}"]) from error
     return folder.resolve()
 
 

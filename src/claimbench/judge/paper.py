@@ -33,7 +33,8 @@ def judge_paper(plan: Plan, paper: str) -> list[dict[str, Any]]:
     """
     import pandas as pd
 
-    from claimbench.judge.verdicts import MULTIPLIERS, judge_at
+    from claimbench.judge.robustness import robustness
+    from claimbench.judge.verdicts import MULTIPLIERS, answered, asked
 
     folder = plan.tier_dir / "papers" / paper
     frame = results(plan, paper)
@@ -44,18 +45,22 @@ def judge_paper(plan: Plan, paper: str) -> list[dict[str, Any]]:
         "claims": load_claims(plan.folders[paper] / "claims.yaml"),
         "frame": frame,
         "published": pd.read_parquet(folder / "published.parquet"),
+        "curves": pd.read_parquet(folder / "curves.parquet"),
         "tier": plan.config.tier,
         "tier_evidence": dict(spec.tier_evidence),
         "experiments": {
-            name: e.model_dump(include={"scale", "unit", "digits"}) for name, e in spec.experiments.items()
+            name: e.model_dump(include={"scale", "unit", "digits", "floor"}) for name, e in spec.experiments.items()
         },
     }
-    at = judge_at(MULTIPLIERS, **given)
-    write_table(folder / "verdicts.parquet", "verdicts", [{**row, "paper": paper} for row in at[1.0]])
+    rows, questions = asked(**given)
+    at = answered(rows, questions, MULTIPLIERS)
+    robust = robustness(questions)
+    verdicts = [{**row, **robust.get(row["claim_id"], {})} for row in at[1.0]]
+    write_table(folder / "verdicts.parquet", "verdicts", [{**row, "paper": paper} for row in verdicts])
     margins = [
         {"claim_id": row["claim_id"], "paper": paper, "multiplier": multiplier, "verdict": row["verdict"]}
         for multiplier, rows in at.items()
         for row in rows
     ]
     write_table(folder / "margins.parquet", "margins", margins)
-    return at[1.0]
+    return verdicts

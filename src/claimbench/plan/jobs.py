@@ -10,6 +10,7 @@ from functools import cached_property
 from claimbench.errors import UserError
 from claimbench.files import digest
 from claimbench.plan.cells import Cell, PlannedRun
+from claimbench.spec.base import Tier
 from claimbench.spec.config import Config
 from claimbench.spec.paper import ExperimentSpec, PaperSpec, Resources
 
@@ -132,5 +133,6 @@ def _refuse_job_circles(edges: dict[str, set[str]], config: Config) -> None:
         done.update(ready)
 
 
-def _resources(spec: PaperSpec, experiment: ExperimentSpec, tier: str) -> Resources:
-    return Resources.model_validate({**spec.resources, **experiment.resources, **experiment.tiers[tier].resources})  # type: ignore[index]
+def _resources(spec: PaperSpec, experiment: ExperimentSpec, tier: Tier) -> Resources:
+    layers = (spec.resources, spec.tier_resources.get(tier, {}), experiment.resources, experiment.tiers[tier].resources)
+    return Resources.model_validate({key: value for layer in layers for key, value in layer.items()})

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from claimbench.errors import UserError, nearest
 from claimbench.spec.base import Strict, Tier
 from claimbench.spec.paper import ExperimentSpec
 from claimbench.spec.reading import parse, read_yaml
+from claimbench.spec.settings import level_text
 
 Evidence = Literal["full", "scaled", "proxy"]
 
@@ -19,7 +21,7 @@ Evidence = Literal["full", "scaled", "proxy"]
 class First(Strict):
     """The first of these that has results."""
 
-    first: list[Any] = Field(description="methods, datasets or levels, the preferred one first")
+    first: list[Any] = Field(min_length=1, description="methods, datasets or levels, the preferred one first")
 
 
 class Selector(Strict):
@@ -29,10 +31,46 @@ class Selector(Strict):
     dataset: str | list[str] | First | None = Field(None, description="a dataset; the same")
     setting: dict[str, Any] = Field({}, description="axis to level; the same")
 
+    @field_validator("setting")
+    @classmethod
+    def _levels(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for axis, wanted in value.items():
+            if isinstance(wanted, dict):
+                if set(wanted) != {"first"} or not isinstance(wanted["first"], list) or not wanted["first"]:
+                    raise ValueError(f"the levels of axis {axis!r} are a level, a list of levels or {{first: [...]}}")
+                value[axis] = First(first=wanted["first"])
+            elif wanted == []:
+                raise ValueError(f"axis {axis!r} has no level; give at least one")
+        return value
+
+    @field_validator("method", "dataset")
+    @classmethod
+    def _some(cls, value: Any) -> Any:
+        if value == []:
+            raise ValueError("give at least one")
+        return value
+
+    def named(self) -> dict[str, list[Any]]:
+        """What it names: ``method``, ``dataset`` and the axes of the setting, each with its members."""
+        given = {"method": self.method, "dataset": self.dataset, **self.setting}
+        return {
+            key: wanted.first if isinstance(wanted, First) else wanted if isinstance(wanted, list) else [wanted]
+            for key, wanted in given.items()
+            if wanted is not None
+        }
+
 
 class Range(Strict):
-    min: float | None = Field(None, description="least value")
-    max: float | None = Field(None, description="largest value")
+    min: FiniteFloat | None = Field(None, description="least value")
+    max: FiniteFloat | None = Field(None, description="largest value")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Range:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min >= self.max:
+            raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
+        return self
 
 
 class Stated(Strict):
@@ -44,6 +82,7 @@ class Stated(Strict):
     text: str = Field(description="the statement")
     source: str = Field("", description="table, figure or section of the paper")
     headline: bool = Field(False, description="whether the paper rests on it")
+    origin: Literal["paper", "ours"] = Field("paper", description="`ours`: a finding of this project, not of the paper")
     published_note: str = Field("", description="shown in place of the published number")
     note: str = Field("", description="a remark beside the verdict")
     reason: str = Field("", description="why it is not judged, where that is so")
@@ -58,6 +97,25 @@ class Measured(Stated):
     tiers: list[Tier] | None = Field(None, description="the tiers that can judge it; elsewhere `reason` is shown")
     evidence: dict[Tier, Evidence] = Field({}, description="in place of the paper's `tier_evidence`")
     evidence_by_dataset: dict[str, Evidence] = Field({}, description="less than the tier's, where a dataset stands in")
+    complete: float = Field(1.0, gt=0, le=1, description="the share of its planned units that must have every run")
+    unit: Literal["seed", "dataset"] = Field(
+        "seed", description="what was drawn: it speaks of other seeds on these datasets, or of other datasets"
+    )
+    resplits: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="the seeds are random splits of the same tables, with so many test rows for each training row",
+    )
+    curve: str | None = Field(
+        None, description="a logged series; while it still improves, less than the full protocol contradicts nothing"
+    )
+    deterministic: bool = Field(False, description="the seed cannot move the metric: compared exactly, not tested")
+
+
+def _give_reason(claim: Measured) -> None:
+    if not claim.margin_reason.strip():
+        raise ValueError("a margin needs its margin_reason, written before there are results")
 
 
 class Value(Measured):
@@ -65,10 +123,22 @@ class Value(Measured):
 
     kind: Literal["value"]
     select: Selector = Field(Selector(), description="its cells")
-    target: float | Literal["published"] = Field(description="a number, or `published`: that of published.csv")
-    margin: float | None = Field(None, description="the largest difference that counts as equal, in displayed units")
-    relative_margin: float | None = Field(None, description="the same as a share of the target")
-    higher_is_better: bool = Field(True, description="whether a larger value than the paper's is `exceeded`")
+    target: FiniteFloat | Literal["published"] = Field(description="a number, or `published`: that of published.csv")
+    margin: FiniteFloat | None = Field(
+        None, gt=0, description="the largest difference that counts as equal, in displayed units"
+    )
+    relative_margin: FiniteFloat | None = Field(None, gt=0, description="the same as a share of the target")
+    higher_is_better: bool | None = Field(
+        None,
+        description="on which side a value beyond the margin is `exceeded`; left out, it is `contradicted` on both",
+    )
+
+    @model_validator(mode="after")
+    def _one_margin(self) -> Value:
+        if (self.margin is None) == (self.relative_margin is None):
+            raise ValueError("give either margin or relative_margin, above 0")
+        _give_reason(self)
+        return self
 
 
 class Better(Measured):
@@ -77,18 +147,29 @@ class Better(Measured):
     kind: Literal["better"]
     a: Selector = Field(description="the cells of A")
     b: Selector = Field(description="the cells of B")
-    margin: float = Field(0.0, description="the least advantage, in displayed units; negative: no worse than by that")
+    margin: FiniteFloat = Field(
+        0.0, description="the least advantage, in displayed units; negative: no worse than by that"
+    )
     higher_is_better: bool = Field(True, description="whether more of the metric is better")
     pair_by: Literal["seed"] = Field("seed", description="what pairs the runs of A and B")
+    chance: FiniteFloat | dict[str, FiniteFloat] | None = Field(
+        None, description="the metric where nothing was learned, in displayed units; or one number for each dataset"
+    )
+
+    @model_validator(mode="after")
+    def _reason_of_a_margin(self) -> Better:
+        if self.margin:
+            _give_reason(self)
+        return self
 
 
 class Ratio(Measured):
-    """The median of A is at least a factor times that of B."""
+    """A is at least a factor times B, in the geometric mean over paired runs."""
 
     kind: Literal["ratio"]
     a: Selector = Field(description="the cells of A")
     b: Selector = Field(description="the cells of B")
-    factor: float = Field(description="the least ratio")
+    factor: FiniteFloat = Field(gt=0, description="the least ratio")
 
 
 class Trend(Measured):
@@ -101,7 +182,12 @@ class Trend(Measured):
         description="`increasing`, `decreasing`, `constant` or a range of slopes, `{min: ..., max: ...}`"
     )
     scale: Literal["linear", "loglog"] = Field("linear", description="`loglog` makes the slope an exponent")
-    margin: float | None = Field(None, description="with `expect: constant`, the largest slope that counts as none")
+    margin: FiniteFloat | None = Field(
+        None, gt=0, description="with `expect: constant`, the largest slope that counts as none"
+    )
+    chance: FiniteFloat | dict[str, FiniteFloat] | None = Field(
+        None, description="the metric where nothing was learned, in displayed units; or one number for each dataset"
+    )
 
     @property
     def axis(self) -> str:
@@ -112,6 +198,10 @@ class Trend(Measured):
     def _margin_of_a_constant(self) -> Trend:
         if self.margin is not None and self.expect != "constant":
             raise ValueError("margin is allowed with expect: constant only")
+        if self.expect == "constant":
+            if self.margin is None:
+                raise ValueError("expect: constant needs a margin above 0, the largest slope that counts as none")
+            _give_reason(self)
         return self
 
 
@@ -120,10 +210,18 @@ class Exact(Measured):
 
     kind: Literal["exact"]
     select: Selector = Field(Selector(), description="its cells")
-    target: float | Literal["published"] = Field(description="a number, or `published`: that of published.csv")
+    target: FiniteFloat | Literal["published"] = Field(description="a number, or `published`: that of published.csv")
     op: Literal["==", "<=", ">=", "<", ">"] = Field("==", description="the relation of a value to the target")
-    margin: float | None = Field(None, description="with `==`, the largest difference")
-    relative_margin: float | None = Field(None, description="the same as a share of the target")
+    margin: FiniteFloat | None = Field(None, ge=0, description="with `==`, the largest difference")
+    relative_margin: FiniteFloat | None = Field(None, ge=0, description="the same as a share of the target")
+
+    @model_validator(mode="after")
+    def _margin_of_an_equality(self) -> Exact:
+        if self.op != "==" and (self.margin is not None or self.relative_margin is not None):
+            raise ValueError("margin is allowed with op: == only")
+        if self.margin is not None and self.relative_margin is not None:
+            raise ValueError("give either margin or relative_margin")
+        return self
 
 
 class Untested(Stated):
@@ -185,7 +283,7 @@ def load_claims(path: Path) -> list[Claim]:
 
 
 def check_claims(claims: list[Claim], experiments: Mapping[str, ExperimentSpec], path: Path) -> None:
-    """Refuse a claim about an experiment or over an axis that paper.yaml does not have.
+    """Refuse a claim about an experiment, an axis, or members of a selection that paper.yaml does not have.
 
     Raises:
         UserError: it names the claim, the wrong value and what is allowed.
@@ -200,10 +298,40 @@ def check_claims(claims: list[Claim], experiments: Mapping[str, ExperimentSpec],
                 f"{path}: claim {claim.id}: experiment is {claim.experiment!r}, which paper.yaml does not have "
                 f"({nearest(claim.experiment, experiments)}); a claim about a part that is not run gives a reason"
             )
-        blocks = [block for tier in experiments[claim.experiment].tiers.values() for block in tier.grid]
-        axes = {axis for block in blocks for axis in block.setting}
-        if isinstance(claim, Trend) and claim.axis not in axes:
+        has = _members(experiments[claim.experiment])
+        if isinstance(claim, Trend) and claim.axis not in has:
             raise UserError(
                 f"{path}: claim {claim.id}: x is {claim.x!r}, which no cell of {claim.experiment} has "
-                f"({nearest(claim.x, axes)})"
+                f"({nearest(claim.x, set(has) - {'method', 'dataset'})})"
             )
+        if claim.tiers is None or set(claim.tiers) & set(experiments[claim.experiment].tiers):
+            _check_selectors(claim, has, path)
+
+
+def _members(experiment: ExperimentSpec) -> dict[str, set[str]]:
+    """The methods, the datasets and the levels of each axis that some tier of an experiment runs."""
+    has: dict[str, set[str]] = defaultdict(set)
+    for block in (block for tier in experiment.tiers.values() for block in tier.grid):
+        named: dict[str, Sequence[Any]] = {"method": block.method, "dataset": block.dataset, **block.setting}
+        for key, members in named.items():
+            has[key] |= {level_text(member) for member in members}
+    return has
+
+
+def _check_selectors(claim: Testable, has: Mapping[str, set[str]], path: Path) -> None:
+    sides: dict[str, Selector] = {}
+    if isinstance(claim, Better | Ratio):
+        sides |= {"a": claim.a, "b": claim.b}
+    else:
+        sides["select"] = claim.select
+    for side, selector in sides.items():
+        for key, members in selector.named().items():
+            where = f"{path}: claim {claim.id}: {side}.{key if key in ('method', 'dataset') else f'setting.{key}'}"
+            if key not in has:
+                raise UserError(f"{where} names an axis that no cell of {claim.experiment} has ({nearest(key, has)})")
+            for member in map(level_text, members):
+                if member not in has[key]:
+                    raise UserError(
+                        f"{where} names {member!r}, which no cell of {claim.experiment} has "
+                        f"({nearest(member, has[key])})"
+                    )

@@ -157,6 +157,7 @@ class PaperSpec(Strict):
     hyper: dict[str, Any] = Field({}, description="hyper-parameters and their defaults")
     sabotages: dict[Name, str] = Field({}, description="values of `run.h.sabotage`, each with what it does")
     resources: dict[str, Any] = Field({}, description="what a job asks of the scheduler")
+    tier_resources: dict[Tier, dict[str, Any]] = Field({}, description="over `resources`, in one tier")
     experiments: dict[Name, ExperimentSpec] = Field(min_length=1, description="tables and figures")
     not_run: list[NotRun] = Field([], description="parts that are not rerun, and why")
     deviations: list[str] = Field([], description="what differs from the paper")
@@ -187,8 +188,11 @@ class PaperSpec(Strict):
                             raise ValueError(
                                 f"experiments.{name}.{where}.hyper has the unknown key {key!r} ({nearest(key, known)})"
                             )
-            for where, resources in [("resources", self.resources), (f"{name}.resources", experiment.resources)] + [
-                (f"{name}.tiers.{tier}.resources", block.resources) for tier, block in experiment.tiers.items()
+            for where, resources in [
+                ("resources", self.resources),
+                *((f"tier_resources.{tier}", given) for tier, given in self.tier_resources.items()),
+                (f"{name}.resources", experiment.resources),
+                *((f"{name}.tiers.{tier}.resources", block.resources) for tier, block in experiment.tiers.items()),
             ]:
                 for key in resources:
                     if key not in Resources.model_fields:

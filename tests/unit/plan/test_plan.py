@@ -122,7 +122,7 @@ def test_an_undeclared_sabotage_is_refused(paper: PaperFolder) -> None:
         ),
         (
             "claims.yaml",
-            "claims: [{id: C1, kind: trend, text: t, experiment: location, metric: test/x, x: L, expect: constant}]",
+            "claims: [{id: C1, kind: trend, text: t, experiment: location, metric: test/x, x: L, expect: increasing}]",
             ["claim C1", "'L'", "allowed: k"],
         ),
     ],
@@ -480,3 +480,17 @@ def test_a_mutated_configuration_plans_or_says_one_sentence(paper: PaperFolder, 
         paper.plan(**changed)
     except UserError as error:
         assert "\n" not in str(error)
+
+
+def test_what_a_job_asks_for_is_laid_over_by_tier_and_experiment(paper: PaperFolder) -> None:
+    spec = copy.deepcopy(PAPER)
+    spec["resources"] = {"mem_mb": 3000, "threads": 2}
+    spec["tier_resources"] = {"smoke": {"mem_mb": 1000}, "paper": {"mem_mb": 9000}}
+    spec["experiments"]["student"]["tiers"]["smoke"]["resources"] = {"mem_mb": 500}
+    paper.write(spec)
+    asked = {name: (job.resources.mem_mb, job.resources.threads) for name, job in paper.plan().jobs.items()}
+    assert asked == {"toy-paper.location": (1000, 2), "toy-paper.student": (500, 2)}
+    assert {job.resources.mem_mb for job in paper.plan(tier="laptop").jobs.values()} == {3000}
+    paper.write({**spec, "tier_resources": {"smoke": {"memory": 1}}})
+    with pytest.raises(UserError, match=r"tier_resources\.smoke has the unknown key 'memory'"):
+        paper.plan()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import http.server
+import os
+import re
+import shlex
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +18,7 @@ import pytest
 
 from claimbench.errors import UserError
 from claimbench.present import scoreboard
+from claimbench.records import untracked
 from claimbench.tracking import importing, local
 from claimbench.tracking.client import ClientWriter
 from claimbench.tracking.entries import Entry
@@ -20,6 +26,7 @@ from tests.conftest import PAPER, PaperFolder
 from tests.unit.tracking.test_importing import finish
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+ROOT = Path(__file__).resolve().parents[3]
 ONE = {"experiments": {"toy-paper": ["location"]}}
 
 
@@ -73,6 +80,33 @@ def test_whatever_goes_wrong_the_scoreboard_is_shown(paper: PaperFolder, capsys:
     printed = capsys.readouterr()
     assert "8 runs: 8 done" in printed.out
     assert printed.err.splitlines() == [said]
+
+
+def test_a_killed_import_leaves_its_word_for_the_scoreboard(
+    paper: PaperFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shell command of the rule, with an import that is killed."""
+    rules = (ROOT / "workflow" / "rules" / "results.smk").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"rule track:.*?shell:\n(.*?)\n\n", rules, re.DOTALL)
+    command = ast.literal_eval(f"({lines})")
+    plan = finish(paper, **ONE)
+    done = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
+    values = {"{W.plan_file:q}": "x", "{wildcards.paper:q}": "toy-paper", "{output.done:q}": shlex.quote(str(done))}
+    for name, value in {**values, "{log:q}": "/dev/null", "{{": "{", "}}": "}"}.items():
+        command = command.replace(name, value)
+    assert "{W" not in command
+    stub = paper.root / "bin" / "claimbench"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\nkill -9 $$\n", encoding="utf-8")
+    stub.chmod(0o755)
+    path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["bash", "-euo", "pipefail", "-c", command], env={**os.environ, "PATH": path}, check=True)
+    capsys.readouterr()
+    assert scoreboard.check(plan) == 1
+    printed = capsys.readouterr()
+    assert "8 runs: 8 done" in printed.out
+    assert printed.err.splitlines() == ["an import into MLflow was cut off; the next run does it again"]
+    assert not untracked.in_order(plan, "toy-paper")
 
 
 def test_every_parameter_is_there_and_what_is_cut_is_said(paper: PaperFolder) -> None:

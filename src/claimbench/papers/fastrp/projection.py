@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Float, Int, Shaped
 
-Array = np.ndarray[Any, Any]
 
-
-def adjacency(edge_index: Array, n_nodes: int) -> sp.csr_matrix:
+def adjacency(edge_index: Int[np.ndarray, "2 edges"], n_nodes: int) -> sp.csr_matrix:
     """Symmetric CSR matrix of ones, float32, of (2, E) directed edges."""
     ones = np.ones(edge_index.shape[1], np.float32)
     return sp.csr_matrix((ones, (edge_index[0], edge_index[1])), shape=(n_nodes, n_nodes))
@@ -26,7 +24,9 @@ def transition(A: sp.csr_matrix) -> sp.csr_matrix:
     return T
 
 
-def very_sparse(n_nodes: int, dimension: int, generator: np.random.Generator) -> Array:
+def very_sparse(
+    n_nodes: int, dimension: int, generator: np.random.Generator
+) -> Float[np.ndarray, "{n_nodes} {dimension}"]:
     """Very sparse projection (n_nodes, dimension): entries +-sqrt(s / dimension), each with probability 1 / (2 s),
     else 0, with s = sqrt(n_nodes) (Li, Hastie and Church 2006)."""
     s = math.sqrt(n_nodes)
@@ -40,19 +40,21 @@ def very_sparse(n_nodes: int, dimension: int, generator: np.random.Generator) ->
     return R.reshape(n_nodes, dimension)
 
 
-def gaussian(n_nodes: int, dimension: int, generator: np.random.Generator) -> Array:
+def gaussian(
+    n_nodes: int, dimension: int, generator: np.random.Generator
+) -> Float[np.ndarray, "{n_nodes} {dimension}"]:
     """Gaussian projection (n_nodes, dimension) of variance 1 / dimension."""
     return generator.standard_normal((n_nodes, dimension), np.float32) / np.float32(math.sqrt(dimension))
 
 
 def fastrp(
     A: sp.csr_matrix,
-    R: Array,
+    R: Float[np.ndarray, "nodes dimension"],
     weights: Sequence[float],
     beta: float,
     normalise_rows: bool = True,
     standardise: bool = True,
-) -> Array:
+) -> Float[np.ndarray, "nodes dimension"]:
     """FastRP embedding (n_nodes, dimension) (Section 3, Algorithm 1).
 
     ``N_1 = T L R`` with ``L = diag(d^beta)``, ``N_k = T N_{k-1}``, and the sum of ``weights[k-1]`` times the
@@ -70,7 +72,7 @@ def fastrp(
     T = transition(A)
     degrees = np.maximum(np.diff(A.indptr), 1).astype(np.float32)
     current = R * (degrees**beta)[:, None].astype(np.float32) if beta else R
-    total: Array | None = None
+    total: np.ndarray | None = None
     for weight in weights:
         current = T @ current
         if weight:
@@ -84,7 +86,7 @@ def fastrp(
     return columns_standardised(total) if standardise else total
 
 
-def columns_standardised(U: Array) -> Array:
+def columns_standardised(U: Float[np.ndarray, "nodes dimension"]) -> Float[np.ndarray, "nodes dimension"]:
     """Columns of mean 0 and standard deviation 1; constant columns become 0."""
     U = U - U.mean(0, dtype=np.float64).astype(np.float32)
     deviation = np.sqrt(np.einsum("ij,ij->j", U, U, dtype=np.float64) / len(U)).astype(np.float32)
@@ -93,7 +95,9 @@ def columns_standardised(U: Array) -> Array:
     return U
 
 
-def randne(A: sp.csr_matrix, dimension: int, weights: Sequence[float], generator: np.random.Generator) -> Array:
+def randne(
+    A: sp.csr_matrix, dimension: int, weights: Sequence[float], generator: np.random.Generator
+) -> Float[np.ndarray, "nodes {dimension}"]:
     """RandNE (Zhang et al. 2018) on the transition matrix: orthogonalised Gaussian block U_0, ``U_k = T U_{k-1}`` and
     the weighted sum of U_1 .. U_q, as in the published comparison; columns standardised as for FastRP."""
     T = transition(A)
@@ -114,7 +118,7 @@ class Similarity:
         self.weights = weights
         self._scale = (np.maximum(np.diff(A.indptr), 1).astype(np.float32) ** beta)[:, None].astype(np.float32)
 
-    def times(self, X: Array) -> Array:
+    def times(self, X: Float[np.ndarray, "nodes columns"]) -> Float[np.ndarray, "nodes columns"]:
         """``S X`` for X (n_nodes, columns)."""
         current, total = X * self._scale, np.zeros_like(X)
         for weight in self.weights:
@@ -122,7 +126,7 @@ class Similarity:
             total += np.float32(weight) * current
         return total
 
-    def transposed_times(self, X: Array) -> Array:
+    def transposed_times(self, X: Float[np.ndarray, "nodes columns"]) -> Float[np.ndarray, "nodes columns"]:
         """``S^T X`` for X (n_nodes, columns)."""
         current, total = X, np.zeros_like(X)
         for weight in self.weights:
@@ -130,7 +134,9 @@ class Similarity:
             total += np.float32(weight) * current
         return total * self._scale
 
-    def svd(self, dimension: int, generator: np.random.Generator, iterations: int = 3) -> Array:
+    def svd(
+        self, dimension: int, generator: np.random.Generator, iterations: int = 3
+    ) -> Float[np.ndarray, "nodes {dimension}"]:
         """Left singular vectors times singular values, (n_nodes, dimension), by randomised subspace iteration (Halko,
         Martinsson and Tropp 2011)."""
         width = min(self.n, dimension + 20)
@@ -142,13 +148,13 @@ class Similarity:
         return np.asarray((Q @ U[:, :dimension]) * values[:dimension], np.float32)
 
 
-def rows_and_columns(U: Array) -> Array:
+def rows_and_columns(U: Float[np.ndarray, "nodes dimension"]) -> Float[np.ndarray, "nodes dimension"]:
     """Rows of length 1, then columns standardised: the same for every reduction."""
     norms = np.sqrt(np.einsum("ij,ij->i", U, U))
     return columns_standardised(U / np.maximum(norms, np.finfo(np.float32).tiny)[:, None])
 
 
-def squared_norm_variance(x: Array, dimension: int, s: float) -> float:
+def squared_norm_variance(x: Shaped[np.ndarray, " n"], dimension: int, s: float) -> float:
     """Variance of ``|R^T x|^2`` over very sparse projections: ``((s - 3) sum x_i^4 + 2 |x|^4) / dimension`` (Li, Hastie
     and Church 2006); its mean is ``|x|^2``.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Float, Int, Int32
 
-Array = np.ndarray[Any, Any]
 
-
-def uniform(A: sp.csr_matrix, starts: Array, length: int, generator: np.random.Generator) -> Array:
+def uniform(
+    A: sp.csr_matrix, starts: Int[np.ndarray, " walks"], length: int, generator: np.random.Generator
+) -> Int32[np.ndarray, "walks {length}"]:
     """Walks (len(starts), length) int32 whose every step is a neighbour drawn uniformly; an isolated node stays."""
     degrees = np.diff(A.indptr)
     walks = np.empty((len(starts), length), np.int32)
@@ -23,7 +23,14 @@ def uniform(A: sp.csr_matrix, starts: Array, length: int, generator: np.random.G
     return walks
 
 
-def biased(A: sp.csr_matrix, starts: Array, length: int, p: float, q: float, generator: np.random.Generator) -> Array:
+def biased(
+    A: sp.csr_matrix,
+    starts: Int[np.ndarray, " walks"],
+    length: int,
+    p: float,
+    q: float,
+    generator: np.random.Generator,
+) -> Int32[np.ndarray, "walks {length}"]:
     """node2vec's walks (Grover and Leskovec 2016): from ``before`` through ``at`` to ``next`` with weight 1/p when next
     is before, 1 when next is a neighbour of before, else 1/q; by rejection, so that no alias tables are kept."""
     degrees = np.diff(A.indptr)
@@ -51,7 +58,7 @@ def biased(A: sp.csr_matrix, starts: Array, length: int, p: float, q: float, gen
 
 def rounds(
     A: sp.csr_matrix, walks: int, length: int, p: float, q: float, generator: np.random.Generator
-) -> Iterator[Array]:
+) -> Iterator[Int32[np.ndarray, "nodes length"]]:
     """``walks`` times a walk from every node, in random order (p = q = 1: DeepWalk)."""
     for _ in range(walks):
         starts = generator.permutation(A.shape[0])
@@ -59,8 +66,14 @@ def rounds(
 
 
 def skip_gram(
-    corpus: list[Array], n_nodes: int, dimension: int, window: int, hierarchical: bool, seed: int, workers: int
-) -> Array:
+    corpus: list[Int32[np.ndarray, "nodes length"]],
+    n_nodes: int,
+    dimension: int,
+    window: int,
+    hierarchical: bool,
+    seed: int,
+    workers: int,
+) -> Float[np.ndarray, "{n_nodes} {dimension}"]:
     """Embedding (n_nodes, dimension) of walks by gensim's skip-gram, one epoch.
 
     Args:

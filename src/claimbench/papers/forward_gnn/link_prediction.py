@@ -62,7 +62,8 @@ class _Dot(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, pairs: Pairs) -> Tensor:
         ctx.pairs = pairs
         ctx.save_for_backward(z)
-        return z[pairs.index[0]].mul_(z[pairs.index[1]]).sum(dim=1)
+        # much faster than indexing with the same numbers
+        return z.index_select(0, pairs.index[0]).mul_(z.index_select(0, pairs.index[1])).sum(dim=1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

@@ -26,6 +26,9 @@ from torch.nn import functional
 
 from claimbench.run import Run
 
+#: columns of a dense factor that are multiplied at once, where its rows are read at least so often
+_BLOCK, _READ_OFTEN = 64, 16
+
 
 class SparseMatrix:
     """A constant sparse matrix with its transpose, ready for products with dense matrices on ``device``.
@@ -56,6 +59,7 @@ def _product(matrix: scipy.sparse.csr_matrix, device: torch.device) -> Callable[
     """``dense -> matrix @ dense``, without gradients.
 
     On a CPU the rows of ``dense`` are summed as an embedding bag sums them: 2 to 4 times as fast as torch's own CSR.
+    Where a row is read often, blocks of columns that stay in the cache take three quarters of the time.
     """
     matrix.sort_indices()
     starts, columns, values = (
@@ -63,9 +67,15 @@ def _product(matrix: scipy.sparse.csr_matrix, device: torch.device) -> Callable[
         for array in (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data)
     )
     if device.type == "cpu":
-        return lambda dense: functional.embedding_bag(
-            columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
-        )
+
+        def bag(dense: Tensor) -> Tensor:
+            return functional.embedding_bag(
+                columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
+            )
+
+        if len(values) < _READ_OFTEN * matrix.shape[1]:
+            return bag
+        return lambda dense: torch.cat([bag(block) for block in dense.split(_BLOCK, dim=1)], dim=1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         csr = torch.sparse_csr_tensor(starts, columns, values, matrix.shape, check_invariants=True)

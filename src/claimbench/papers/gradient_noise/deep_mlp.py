@@ -139,7 +139,9 @@ class Stack:
 
     def clip(self, limits: Float[Tensor, " networks"]) -> None:
         """Scale the gradient of each network to a norm of at most its limit."""
-        self.gradients *= (limits / self.norms().clamp_min(1e-30)).clamp(max=1.0)[:, None]
+        norms = self.norms()
+        if bool((norms > limits).any()):
+            self.gradients *= (limits / norms.clamp_min(1e-30)).clamp(max=1.0)[:, None]
 
     def with_copy(self, row: int) -> Stack:
         """This stack and one more network, with the parameters and the gradient of network ``row``."""

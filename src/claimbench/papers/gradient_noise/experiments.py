@@ -103,11 +103,15 @@ def _task(data: Data) -> tuple[Any, int]:
 
 
 def fit_many_memory_network(runs: list[Run], datas: list[Data]) -> list[Artifact]:
-    """All restarts are trained at once; the split of bAbI is the same for all seeds."""
+    """All restarts with one start are trained at once; the split of bAbI is the same for all seeds."""
     from claimbench.papers.gradient_noise import memory_network
 
     task, n_train = _task(datas[0])
-    return memory_network.train(runs, task, n_train)
+    return in_stacks(
+        runs,
+        lambda run: run.setting["start"],
+        lambda members: memory_network.train([runs[i] for i in members], task, n_train),
+    )
 
 
 def score_memory_network(run: Run, artifact: Artifact, data: Data) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from claimbench.papers.gradient_noise import noise
@@ -72,7 +72,7 @@ class Passed:
         rows: (4, R, N, dimension), what sentences and times add to memories and answers of each embedding.
         places: (R, B, 2 slots), the two rows of each memory.
         here: (R, B, slots), 0 where the slot is empty.
-        question: (R, B, N), one-hot.
+        question: (R, B, dimension), the row of each question.
         states: (R, B, dimension) before each hop and after the last.
         attention: (R, B, slots) of each hop, before empty slots are left out.
         by_row: (R, B, N) of each hop, attention summed by row.
@@ -81,7 +81,7 @@ class Passed:
     rows: Float[Tensor, "embeddings restarts rows dimension"]
     places: Int[Tensor, "restarts batch places"]
     here: Float[Tensor, "restarts batch slots"]
-    question: Float[Tensor, "restarts batch rows"]
+    question: Int[Tensor, "restarts batch dimension"]
     states: list[Tensor]
     attention: list[Tensor]
     by_row: list[Tensor]
@@ -110,7 +110,7 @@ class Networks:
         tables: Float[Tensor, "restarts embeddings vocabulary dimension"],
         batch: Int[Tensor, "restarts batch"],
         times: Int[Tensor, "restarts batch slots"],
-        linear: Bool[Tensor, " restarts"],
+        linear: bool,
     ) -> Float[Tensor, "restarts batch vocabulary"]:
         """Of the answers.
 
@@ -118,12 +118,12 @@ class Networks:
             tables: the embeddings.
             batch: sample numbers.
             times: time index of each memory from 0, -1 where the slot is empty.
-            linear: whether the attention has no softmax.
+            linear: the attention has no softmax.
         """
         passed = self._forward(tables, batch, times, linear)
         return passed.states[-1] @ tables[:, HOPS].transpose(1, 2)
 
-    def _forward(self, tables: Tensor, batch: Tensor, times: Tensor, linear: Tensor) -> Passed:
+    def _forward(self, tables: Tensor, batch: Tensor, times: Tensor, linear: bool) -> Passed:
         task = self.task
         words, stamps = tables[:, :, : task.n_words], tables[:, :, task.n_words :]
         parts = torch.cat([words, self.alpha * words, self.time_weights * stamps], 2).transpose(0, 1)
@@ -133,12 +133,12 @@ class Networks:
         # out: scores are picked from the products, and attention is summed by row.
         places = torch.cat([task.memory[batch], len(task.sentences) + times.clamp_min(0)], 2)
         here = (times >= 0).float()
-        question = torch.nn.functional.one_hot(task.question[batch], rows.shape[2]).float()
-        u = question @ rows[0]
+        question = task.question[batch][..., None].expand(-1, -1, rows.shape[3])
+        u = rows[0].gather(1, question)
         states, attentions, by_rows = [u], [], []
         for hop in range(HOPS):
             scores = _picked(u @ rows[hop].transpose(1, 2), places) * here
-            attention = torch.where(linear[:, None, None], scores, scores.softmax(2))
+            attention = scores if linear else scores.softmax(2)
             by_row = _summed(attention * here, places, rows.shape[2])
             u = u + by_row @ rows[hop + 1]
             states.append(u)
@@ -151,7 +151,7 @@ class Networks:
         tables: Float[Tensor, "restarts embeddings vocabulary dimension"],
         batch: Int[Tensor, "restarts batch"],
         times: Int[Tensor, "restarts batch slots"],
-        linear: Bool[Tensor, " restarts"],
+        linear: bool,
     ) -> tuple[Float[Tensor, "restarts batch"], Float[Tensor, "restarts embeddings vocabulary dimension"]]:
         """Cross-entropies of the samples and the gradient of each restart's sum of them, by hand.
 
@@ -172,12 +172,13 @@ class Networks:
         for hop in reversed(range(HOPS)):
             into_rows[hop + 1].baddbmm_(passed.by_row[hop].transpose(1, 2), du)
             change = _picked(du @ rows[hop + 1].transpose(1, 2), places) * here
-            attention = passed.attention[hop]
-            softmax = attention * (change - (change * attention).sum(2, keepdim=True))
-            scores = _summed(torch.where(linear[:, None, None], change, softmax) * here, places, rows.shape[2])
+            if not linear:
+                attention = passed.attention[hop]
+                change = attention * (change - (change * attention).sum(2, keepdim=True)) * here
+            scores = _summed(change, places, rows.shape[2])
             into_rows[hop].baddbmm_(scores.transpose(1, 2), states[hop])
             du = torch.baddbmm(du, scores, rows[hop])
-        into_rows[0].baddbmm_(passed.question.transpose(1, 2), du)
+        into_rows[0].scatter_add_(1, passed.question, du)
         design = task.design.T.expand(rows.shape[0] * rows.shape[1], -1, -1)
         parts = torch.bmm(design, into_rows.flatten(0, 1)).unflatten(0, rows.shape[:2]).transpose(0, 1)
         words, scaled, stamps = parts.split([task.n_words, task.n_words, task.slots], 2)
@@ -231,23 +232,15 @@ def plain_times(lengths: Int[Tensor, " samples"], slots: int) -> Int[Tensor, "sa
     return torch.where(places < lengths[:, None], places, -1)
 
 
-def schedule(runs: Sequence[Run]) -> tuple[Float[Tensor, "epochs runs"], Bool[Tensor, "epochs runs"]]:
-    """Learning rates, halved every ``halve_every`` epochs, and whether the attention has no softmax yet (Section 4.2).
-
-    The one-stage runs end before the two-stage ones; a rate of 0 leaves them as they are.
-    """
-    h = runs[0].h
-    rates = torch.zeros(h.linear_epochs + h.epochs, len(runs))
-    linear = torch.zeros(rates.shape, dtype=torch.bool)
-    halved = 0.5 ** ((torch.arange(h.epochs) + 1) // h.halve_every)
-    for i, run in enumerate(runs):
-        if run.setting["start"] == "linear":
-            linear[: h.linear_epochs, i] = True
-            rates[: h.linear_epochs, i] = h.linear_rate
-            rates[h.linear_epochs :, i] = h.linear_rate * halved
-        else:
-            rates[: h.epochs, i] = h.rate * halved
-    return rates, linear
+def schedule(run: Run) -> tuple[list[float], list[bool]]:
+    """By epoch the learning rate, halved every ``halve_every`` epochs, and whether the attention has no softmax yet
+    (Section 4.2)."""
+    h = run.h
+    halved = [0.5 ** ((epoch + 1) // h.halve_every) for epoch in range(h.epochs)]
+    if run.setting["start"] == "softmax":
+        return [h.rate * part for part in halved], [False] * h.epochs
+    rates = [h.linear_rate] * h.linear_epochs + [h.linear_rate * part for part in halved]
+    return rates, [True] * h.linear_epochs + [False] * h.epochs
 
 
 def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
@@ -255,7 +248,7 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     after clipping (Section 4.2; the configuration of the changed code).
 
     Args:
-        runs: with the setting ``start``: ``softmax``, or ``linear`` for a first stage without it.
+        runs: with one setting ``start``: ``softmax``, or ``linear`` for a first stage without it.
         task: training samples first, then the validation ones.
         n_train: number of training samples.
 
@@ -269,7 +262,7 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
     nets = Networks(task, h.dimension, init)
     tables = nets.tables
     per_epoch = n_train // h.batch
-    rates, linear = schedule(runs)
+    rates, linear = schedule(runs[0])
     etas = [run.h.eta for run in runs]
     state: dict[str, Any] = {"tables": tables}
     parts = {f"{name}-{i}": g for name, gs in (("b", draws), ("n", noises)) for i, g in enumerate(gs)}
@@ -290,7 +283,7 @@ def train(runs: list[Run], task: Task, n_train: int) -> list[dict[str, Any]]:
             norms = gradient.flatten(2).norm(dim=2)[..., None, None]
             gradient *= (h.clip / norms.clamp_min(1e-30)).clamp(max=1.0)
             gradient += added[step]
-            tables -= rates[epoch][:, None, None, None] * gradient
+            tables.sub_(gradient, alpha=rates[epoch])
             tables[:, :, 0] = 0
         if (epoch + 1) % h.log_every == 0 or epoch + 1 == len(rates):
             for i, run in enumerate(runs):
@@ -320,5 +313,5 @@ def errors(nets: Networks, tables: Float[Tensor, "1 embeddings vocabulary dimens
     with torch.no_grad():
         every = torch.arange(len(task.answers))
         times = plain_times(task.lengths, task.slots)
-        logits = nets.logits(tables, every[None], times[None], torch.zeros(1, dtype=torch.bool))
+        logits = nets.logits(tables, every[None], times[None], linear=False)
     return (logits[0].argmax(1) != task.answers).float()
