@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from claimbench.errors import UserError, nearest
-from claimbench.spec.base import Strict, Tier
+from claimbench.spec.base import Metric, Strict, Tier
 from claimbench.spec.paper import ExperimentSpec
 from claimbench.spec.reading import parse, read_yaml
 from claimbench.spec.settings import level_text
@@ -92,7 +92,7 @@ class Measured(Stated):
     """What every claim with a test has."""
 
     experiment: str = Field(min_length=1, description="the experiment whose runs it is about")
-    metric: str = Field(min_length=1, description="what is compared, written `split/name`")
+    metric: Metric = Field(description="what is compared, written `split/name`")
     margin_reason: str = Field("", description="why this margin, written before there are results")
     tiers: list[Tier] | None = Field(None, description="the tiers that can judge it; elsewhere `reason` is shown")
     evidence: dict[Tier, Evidence] = Field({}, description="in place of the paper's `tier_evidence`")

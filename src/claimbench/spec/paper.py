@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from claimbench.errors import nearest
-from claimbench.spec.base import Name, Scalar, Seeds, Strict, Tier
+from claimbench.spec.base import Metric, Name, Scalar, Seeds, Strict, Tier
 from claimbench.spec.settings import RESERVED
 
 
@@ -88,7 +88,7 @@ class TierBlock(Strict):
 class Floor(Strict):
     """The control that every other method of the experiment must not fall below."""
 
-    metric: str = Field(description="written `split/name`")
+    metric: Metric = Field(description="written `split/name`")
     method: Name = Field(description="the control")
     higher_is_better: bool = Field(True, description="whether more of the metric is better")
 
@@ -98,7 +98,7 @@ class ExperimentSpec(Strict):
 
     title: str = Field(description="heading of the table")
     source: str = Field("", description="table, figure or section of the paper")
-    metric: str = Field(description="what the table shows, written `split/name`, for example `test/accuracy`")
+    metric: Metric = Field(description="what the table shows, written `split/name`, for example `test/accuracy`")
     unit: str = Field("", description="unit of the displayed numbers, for example `%`")
     scale: float = Field(1.0, description="measured numbers are shown times this; the same for margins and targets")
     digits: int = Field(2, ge=0, le=8, description="decimal places in the tables")
@@ -118,13 +118,6 @@ class ExperimentSpec(Strict):
         [], description="experiments whose published numbers `run.published` gives; left out, its own"
     )
     note: str = Field("", description="a remark below the table")
-
-    @field_validator("metric")
-    @classmethod
-    def _split_and_name(cls, value: str) -> str:
-        if value.count("/") != 1 or not all(value.split("/")):
-            raise ValueError("write it as split/metric, for example test/accuracy")
-        return value
 
 
 class NotRun(Strict):

@@ -218,6 +218,7 @@ def test_a_verdict_never_improves_when_the_data_get_worse(a: list[float], b: lis
         ({"kind": "exact", "target": 1}, "claim C of kind exact: unknown key 'a'"),
         ({"experiment": ""}, "claim C of kind better: experiment is ''"),
         ({"margin": "wide"}, "margin"),
+        ({"metric": "x"}, "metric is 'x'; write it as split/metric, for example test/accuracy"),
     ],
 )
 def test_bad_claims_are_one_sentence(tmp_path: Path, change: dict[str, Any], words: str) -> None:
