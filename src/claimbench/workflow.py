@@ -40,9 +40,8 @@ class Workflow:
     def __init__(self, config: dict[str, Any], workflow: Any) -> None:
         self._workflow = workflow
         self._main = workflow.is_main_process
-        #: whether jobs will run, not only be shown
-        self._runs = self._main and not workflow.output_settings.dryrun and workflow.execution_settings is not None
-        self._hold: Any = _remove_stale_locks(Path(".snakemake")) if self._runs else None
+        if self._main and not workflow.output_settings.dryrun:
+            self._hold = _remove_stale_locks(Path(".snakemake"))
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         with self._refusing():
             given = dict(config)

@@ -514,7 +514,7 @@ def judged(tmp_path: Path, sabotage: str, experiment: str, keep: Any, **hyper: A
         "bundle_s": 1e6,
         "papers": ["gradient-noise"],
         "experiments": {"gradient-noise": [experiment]},
-        "seeds": 8,
+        "seeds": 4,
         "results_dir": str(tmp_path / sabotage),
         "data_dir": str(tmp_path / "data"),
         "overrides": {"gradient-noise": {experiment: {"hyper": {"sabotage": sabotage, **hyper}}}},

@@ -73,6 +73,13 @@ def test_without_the_folder_the_dataset_is_missing(mirror: Path, tmp_path: Path)
         data.prepare("pictures", [(PUBLIC, 0)], tmp_path / "data", mirror)
 
 
+@pytest.mark.usefixtures("mirror")
+def test_a_mirror_that_cannot_be_read_is_one_that_lacks_the_dataset(tmp_path: Path) -> None:
+    """A name that the system refuses stands for rights that a test under root would not lack."""
+    with pytest.raises(DataUnavailable, match=r"train cannot be read \(File name too long\)"):
+        data.prepare("pictures", [(PUBLIC, 0)], tmp_path / "data", tmp_path / ("x" * 300))
+
+
 def test_a_class_that_has_no_training_files(mirror: Path, tmp_path: Path) -> None:
     (mirror / "pictures" / "val" / "n02").rename(mirror / "pictures" / "val" / "n03")
     with pytest.raises(UserError, match="has the class n03"):
