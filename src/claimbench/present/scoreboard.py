@@ -20,9 +20,11 @@ def check(plan: Plan) -> int:
     verdicts = read_rows(plan.tier_dir / "verdicts.parquet", "verdicts")
     width = max((len(slug) for slug in plan.papers), default=5)
     for slug in plan.papers:
-        count = Counter(row["verdict"] for row in verdicts if row["paper"] == slug)
+        of = [row for row in verdicts if row["paper"] == slug]
+        count = Counter(row["verdict"] for row in of if row["family"] != "ours")
         said = ", ".join(f"{count[word]} {word}" for word in VERDICTS if count[word])
-        print(f"{slug:{width}}  {said or 'no claims'}")
+        ours = sum(row["family"] == "ours" for row in of)
+        print(f"{slug:{width}}  {said or 'no claims'}" + (f" (and {ours} findings of our own)" if ours else ""))
     if others:
         print(f"from earlier runs, not part of this one: {', '.join(others)}")
     statuses = Counter(row["status"] for row in runs)

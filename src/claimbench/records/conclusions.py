@@ -66,7 +66,7 @@ def write_conclusion(plan: Plan, paper: str, verdicts: list[dict[str, Any]], run
         "digest": paper_digest(plan, paper),
         "outcome": outcome(plan, paper),
         "files": checksums(folder, made),
-        "verdicts": Counter(row["verdict"] for row in verdicts),
+        "verdicts": Counter(row["verdict"] for row in verdicts if row["family"] != "ours"),
         "runs": Counter(row["status"] for row in runs),
     }
     files.write_json(path_of(plan.tier_dir, paper), conclusion)

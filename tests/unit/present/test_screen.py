@@ -108,7 +108,8 @@ def test_a_paper_is_told_when_it_is_through(
     screen: Screen, paper: PaperFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen.start(1)
-    rows = [{"verdict": "reproduced"}, {"verdict": "contradicted"}, {"verdict": "reproduced"}]
+    words = ("reproduced", "contradicted", "reproduced")
+    rows = [{"verdict": word, "family": "other"} for word in words] + [{"verdict": "contradicted", "family": "ours"}]
     write_conclusion(paper.plan(), "toy-paper", rows, [{"status": "done"}])
     end = time.monotonic() + 10
     while "toy-paper" not in (said := capsys.readouterr().err):

@@ -90,7 +90,7 @@ def _paper(plan: Plan, slug: str, read: dict[str, list[Row]], pending: tuple[int
     for path in sorted((folder / "figures").glob("*.svg")):
         text = path.read_text(encoding="utf-8")
         figures.append((path.stem, Markup(_own_ids(text[text.index("<svg") :], path.stem))))
-    count = Counter(row["verdict"] for row in read["verdicts"] if row["paper"] == slug)
+    count = Counter(row["verdict"] for row in read["verdicts"] if row["paper"] == slug and row["family"] != "ours")
     statuses = Counter(row["status"] for row in read["runs"] if row["paper"] == slug)
     return {
         "spec": spec,
