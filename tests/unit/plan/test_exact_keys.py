@@ -15,8 +15,8 @@ from claimbench.spec.config import Config
 from claimbench.spec.words import TIERS
 
 PACKAGE = Path(fingerprints.__file__).parents[1]
-#: an estimator of scikit-learn: its base class may call any method
-OPEN = {"ClaimBenchTabPFNClassifier"}
+#: an estimator of scikit-learn and a layer of torch: their base classes may call any method
+OPEN = {"ClaimBenchTabPFNClassifier", "TanhLayer"}
 Edit = Callable[[ast.Module], None]
 Keys = dict[tuple[str, ...], tuple[str, str]]
 
