@@ -68,7 +68,7 @@ def critical_difference(tables: Tables) -> Figure:
     for place, i in enumerate(order):
         own = values.columns[i].startswith("TabPFN")
         axis.plot(ranks[i], place, "s" if own else "o", color=COLOURS[1] if own else COLOURS[0])
-        axis.annotate(f"  {values.columns[i]}", (ranks[i], place), va="center", fontsize=8)
+        axis.annotate(values.columns[i], (ranks[i], place), (6, 0), textcoords="offset points", va="center", fontsize=8)
     # the bars hang left of the points, one column for each
     for depth, (first, last) in enumerate(ranking.cliques(ranks, p)):
         x = ranks.min() - 0.35 - 0.2 * depth
