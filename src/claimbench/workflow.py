@@ -172,6 +172,10 @@ class Workflow:
                 },
             )
 
+    def plan_name(self, wildcards: Any) -> str:
+        """The plan's file. As a resource: another plan does not make a job run again, as a parameter would."""
+        return str(self.plan_file)
+
     def job(self, wildcards: Any) -> Job:
         return self.plan.jobs[wildcards.job]
 

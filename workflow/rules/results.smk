@@ -28,10 +28,12 @@ rule conclude:
     priority: lambda wildcards: W.order.soon(wildcards.paper)
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        plan=W.plan_name,
     params:
         digest=W.paper_digest,
     shell:
-        "claimbench conclude --plan {W.plan_file:q} --paper {wildcards.paper:q} > {log:q} 2>&1"
+        "claimbench conclude --plan {resources.plan:q} --paper {wildcards.paper:q} > {log:q} 2>&1"
 
 
 # The tables and the page once more, when all papers are through. They stay in place meanwhile: update.
@@ -52,10 +54,12 @@ rule report:
         f"{TIER}/logs/report.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        plan=W.plan_name,
     params:
         papers=list(W.plan.papers),
     shell:
-        "claimbench report --plan {W.plan_file:q} > {log:q} 2>&1"
+        "claimbench report --plan {resources.plan:q} > {log:q} 2>&1"
 
 
 # A store that cannot be used is told by the check at the end.
@@ -72,11 +76,13 @@ rule track:
     priority: lambda wildcards: W.order.papers[wildcards.paper]
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        plan=W.plan_name,
     params:
         uri=W.config.tracking.uri,
         enabled=W.config.tracking.enabled,
     shell:
-        "claimbench track --plan {W.plan_file:q} --paper {wildcards.paper:q} > {log:q} 2>&1 || "
+        "claimbench track --plan {resources.plan:q} --paper {wildcards.paper:q} > {log:q} 2>&1 || "
         'echo \'{{"failure": "an import into MLflow was cut off; the next run does it again"}}\' > {output.done:q}'
 
 
@@ -92,5 +98,7 @@ rule check:
         f"{TIER}/logs/check.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        plan=W.plan_name,
     shell:
-        "claimbench check --plan {W.plan_file:q} > {log:q} 2>&1"
+        "claimbench check --plan {resources.plan:q} > {log:q} 2>&1"

@@ -11,10 +11,12 @@ rule prepare:
     priority: lambda wildcards: W.order.datasets[wildcards.dataset]
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        plan=W.plan_name,
     params:
         key=W.data_key,
     shell:
-        "claimbench prepare --plan {W.plan_file:q} --dataset {wildcards.dataset:q} > {log:q} 2>&1"
+        "claimbench prepare --plan {resources.plan:q} --dataset {wildcards.dataset:q} > {log:q} 2>&1"
 
 
 # Fits, then scores. What is in the store already costs nothing, so changed code of the score trains nothing again.
@@ -31,10 +33,11 @@ rule run:
         "../../envs/cpu.yaml"
     threads: W.threads
     resources:
+        plan=W.plan_name,
         mem_mb=lambda wildcards, attempt: W.job(wildcards).resources.mem_mb * attempt,
         runtime=lambda wildcards, attempt: W.job(wildcards).resources.runtime_min * attempt,
         gpu=lambda wildcards: W.job(wildcards).resources.gpu,
     params:
         key=lambda wildcards: W.job(wildcards).score_digest,
     shell:
-        "claimbench run --plan {W.plan_file:q} --job {wildcards.job:q} > {log:q} 2>&1"
+        "claimbench run --plan {resources.plan:q} --job {wildcards.job:q} > {log:q} 2>&1"

@@ -91,7 +91,7 @@ def test_a_killed_import_leaves_its_word_for_the_scoreboard(
     command = ast.literal_eval(f"({lines})")
     plan = finish(paper, **ONE)
     done = plan.tier_dir / "papers" / "toy-paper" / "tracked.json"
-    values = {"{W.plan_file:q}": "x", "{wildcards.paper:q}": "toy-paper", "{output.done:q}": shlex.quote(str(done))}
+    values = {"{resources.plan:q}": "x", "{wildcards.paper:q}": "toy-paper", "{output.done:q}": shlex.quote(str(done))}
     for name, value in {**values, "{log:q}": "/dev/null", "{{": "{", "}}": "}"}.items():
         command = command.replace(name, value)
     assert "{W" not in command
