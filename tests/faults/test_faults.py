@@ -231,8 +231,7 @@ def truncated_table(name: str) -> Callable[[World], str]:
         path = world.tier / "papers" / "toy-paper" / name
         path.write_bytes(path.read_bytes()[:100])
         code, output = world.run()
-        assert code != 0
-        path.unlink()
+        assert code == 0, output
         return output
 
     return inject
@@ -303,8 +302,8 @@ FAULTS: dict[str, tuple[Callable[[World], str], str]] = {
     "truncated records": (truncated_records, ""),
     "spoiled artifacts": (spoiled_artifacts, ""),
     "truncated manifests": (truncated_manifests, ""),
-    "truncated runs table": (truncated_table("runs.parquet"), r"runs\.parquet"),
-    "truncated verdicts table": (truncated_table("verdicts.parquet"), r"verdicts\.parquet"),
+    "truncated runs table": (truncated_table("runs.parquet"), ""),
+    "truncated verdicts table": (truncated_table("verdicts.parquet"), ""),
     "spoiled side files": (spoiled_side_files, ""),
     "clock in the future": (clock(+2), ""),
     "clock in the past": (clock(-400), ""),
