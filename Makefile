@@ -34,7 +34,7 @@ test-slurm:  ## the tests on a Slurm cluster of one node, started here (needs ro
 	@pytest -q -m slurm tests/cluster
 
 drill: $(READY)  ## every fault five times at other moments, and what takes long on the cluster (half an hour)
-	@CLAIMBENCH_DRILL=5 pytest $(PYTEST) tests/faults
+	@CLAIMBENCH_DRILL=5 pytest $(PYTEST) tests/faults tests/workflow/test_state.py
 	@CLAIMBENCH_DRILL=5 $(MAKE) --no-print-directory test-slurm
 
 ui: $(READY)  ## browse the runs in MLflow

@@ -43,13 +43,13 @@ class Workflow:
         if self._main and not workflow.output_settings.dryrun:
             self._hold = _remove_stale_locks(Path(".snakemake"))
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        settings = workflow.config_settings
         with self._refusing():
             given = dict(config)
             frozen = given.pop(_PLAN_KEY, None) if not self._main else None
             if frozen is not None:  # a job on a cluster: whatever config.yaml says by now
                 self.config = plans.read(Path(frozen)).config
             else:
-                settings = workflow.config_settings
                 self.config = load_config(None, merge(given, scalars(settings.config if self._main else {})))
             self.plan: Plan = make_plan(self.config)
             self._content = plans.content_of(self.plan)
@@ -57,10 +57,7 @@ class Workflow:
         self.plan_file = Path(frozen) if frozen is not None else plans.path_of(self.tier, self._content)
         self._stale: list[Path] = []
         if self._main:
-            workflow.config_settings.config_args = [
-                *workflow.config_settings.config_args,
-                f"{_PLAN_KEY}='{self.plan_file}'",
-            ]
+            settings.config_args = [*settings.config_args, f"{_PLAN_KEY}='{self.plan_file}'"]
             self._stale = stale(self.plan, self._content)
             self._limit_memory()
         self._screen = self._quiet_screen() if self._main else None

@@ -224,3 +224,8 @@ def test_a_run_of_one_paper_keeps_the_others(programs: Path, tmp_path: Path) -> 
     page = (clone.root / "results" / "smoke" / "report" / "index.html").read_text()
     assert page.count("From an earlier run") == 1
     assert "Nothing to be done" in clone.snakemake().stderr
+
+    spec.write_text(spec.read_text(encoding="utf-8") + "unheard_of: 1\n", encoding="utf-8")
+    assert clone.snakemake().returncode == 0
+    assert set(pd.read_parquet(runs)["paper"]) == {"toy-paper"}
+    assert "Nothing to be done" in clone.snakemake().stderr

@@ -203,7 +203,7 @@ def _value(item: str, text: str) -> Any:
 def _that_ran(config: Config) -> Config:
     """The configuration of the tier's last run; ``config`` itself before there was one."""
     from claimbench.plan.plan import tier_dir
-    from claimbench.records import plans
+    from claimbench.records import conclusions, plans
     from claimbench.spec.config import Config
     from claimbench.spec.reading import parse
 
@@ -212,7 +212,7 @@ def _that_ran(config: Config) -> Config:
     if not content:
         return config
     # the folder may have been moved since
-    return parse(Config, {**content["config"], "results_dir": config.results_dir}, folder / plans.LAST)
+    return parse(Config, {**content["config"], "results_dir": config.results_dir}, folder / conclusions.LAST)
 
 
 def _frozen(options: argparse.Namespace) -> Frozen | None:

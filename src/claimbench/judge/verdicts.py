@@ -39,22 +39,8 @@ def judge(
         experiments: per experiment ``scale`` (factor to display units), ``digits`` and ``floor``.
         curves: run_key, series, step, value; then ``frame`` has ``run_key``, too.
     """
-    given = (claims, frame, published, tier, tier_evidence, experiments, curves)
-    return judge_at((margin_multiplier,), *given)[margin_multiplier]
-
-
-def judge_at(
-    multipliers: Iterable[float],
-    claims: Iterable[Claim],
-    frame: pd.DataFrame,
-    published: pd.DataFrame,
-    tier: str,
-    tier_evidence: dict[str, str],
-    experiments: dict[str, Row],
-    curves: pd.DataFrame | None = None,
-) -> dict[float, list[Row]]:
-    """What :func:`judge` says when the claims' margins are multiplied; their runs are chosen once for all."""
-    return answered(*asked(claims, frame, published, tier, tier_evidence, experiments, curves), multipliers)
+    found = asked(claims, frame, published, tier, tier_evidence, experiments, curves)
+    return answered(*found, (margin_multiplier,))[margin_multiplier]
 
 
 def answered(rows: list[Row], questions: Sequence[Question], multipliers: Iterable[float]) -> dict[float, list[Row]]:

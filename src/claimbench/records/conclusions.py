@@ -11,6 +11,8 @@ from typing import Any
 from claimbench import files
 from claimbench.plan.plan import Plan
 
+#: a copy of the tier's last plan, for those that look on
+LAST = "plan.json"
 #: what a paper's verdicts rest on beside its runs
 _SOURCES = ("paper.yaml", "claims.yaml", "published.csv")
 #: the code that turns records into verdicts, tables and figures
@@ -40,7 +42,7 @@ def paper_digest(plan: Plan, paper: str) -> str:
         hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in (folder / name for name in _SOURCES)
     ]
-    code = plan.code.of_modules(*_CODE, f"claimbench.papers.{folder.name}.figures")
+    code = [plan.code.of_modules(*_CODE), plan.code.of_modules(f"claimbench.papers.{folder.name}.figures")]
     return files.digest([sources, code, sorted(run.run_key for job in plan.jobs_of(paper) for run in job.runs)])
 
 
@@ -92,7 +94,7 @@ def unchanged(folder: Path, sums: dict[str, str]) -> bool:
 
 def concluded(tier_dir: Path) -> list[str]:
     """The papers of the plan in ``plan.json`` whose tables are there and of that plan, in its order."""
-    planned = (files.read_json(tier_dir / "plan.json") or {}).get("papers", {})
+    planned = (files.read_json(tier_dir / LAST) or {}).get("papers", {})
     return [slug for slug, of in planned.items() if is_concluded(tier_dir, slug, of["digest"])]
 
 
@@ -110,7 +112,7 @@ def whole(tier_dir: Path, paper: str) -> bool:
 
 def runs_done(tier_dir: Path) -> dict[str, tuple[int, int]]:
     """Paper -> runs of its finished jobs, and all runs, by ``plan.json`` and the jobs' manifests."""
-    plan = files.read_json(tier_dir / "plan.json") or {}
+    plan = files.read_json(tier_dir / LAST) or {}
     done = dict.fromkeys(plan.get("papers", {}), 0)
     for name, job in plan.get("jobs", {}).items():
         manifest = files.read_json(tier_dir / "jobs" / f"{name}.score.json")

@@ -25,17 +25,17 @@ def stale(plan: Plan, content: dict[str, Any]) -> list[Path]:
     Args:
         content: of the plan's file.
     """
-    return [*_data(plan), *_jobs(plan), *_papers(plan, content), *_tier(plan, content)]
+    return [*_data(plan, content), *_jobs(plan), *_papers(plan, content), *_tier(plan, content)]
 
 
-def _data(plan: Plan) -> Iterator[Path]:
+def _data(plan: Plan, content: dict[str, Any]) -> Iterator[Path]:
     root = Path(plan.config.data_dir)
     for name, (entry, splits) in plan.datasets.items():
         path = marker_path(plan, name)
         marker = files.read_json(path)
         if path.is_file() and (
             not isinstance(marker, dict)
-            or marker.get("key") != plan.data_key(name)
+            or marker.get("key") != content["datasets"][name]
             or (marker["status"] == "ready" and not entry.is_prepared(root, [s.key(index) for s, index in splits]))
         ):
             yield path
@@ -63,13 +63,14 @@ def _in_order(job: Job, manifest: Any, digest: str, records: store.Store) -> boo
     """Whether a manifest is of this job and the records that it speaks of are there."""
     if not isinstance(manifest, dict) or manifest.get("digest") != digest:
         return False
-    score = manifest["phase"] == "score"
-    statuses = manifest["runs"]
-    return all(
-        records.has(job.paper, run.fit_key, run.cell.score_code if score and of["status"] == "done" else None)
-        for run in job.runs
-        if (of := statuses.get(run.run_key if score else run.fit_key)) is not None
-    ) and len(statuses) == len({run.run_key if score else run.fit_key for run in job.runs})
+    score, statuses = manifest["phase"] == "score", manifest["runs"]
+    runs = {run.run_key if score else run.fit_key: run for run in job.runs}
+    return runs.keys() == statuses.keys() and all(
+        records.has(
+            job.paper, run.fit_key, run.cell.score_code if score and statuses[key]["status"] == "done" else None
+        )
+        for key, run in runs.items()
+    )
 
 
 def _papers(plan: Plan, content: dict[str, Any]) -> Iterator[Path]:

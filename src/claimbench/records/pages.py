@@ -30,21 +30,27 @@ def earlier(plan: Plan) -> list[str]:
     return [
         slug
         for slug in sorted(find_papers(plan.config))
-        if slug not in plan.papers and conclusions.whole(plan.tier_dir, slug)
+        if slug not in plan.papers and conclusions.whole(plan.tier_dir, slug) and _readable(plan, slug)
     ]
+
+
+def _readable(plan: Plan, slug: str) -> bool:
+    """Whether its folder can still be read; if not, this run is not about it."""
+    try:
+        _outline(plan, [slug])
+    except ClaimBenchError:
+        return False
+    return True
 
 
 def with_earlier(plan: Plan) -> tuple[Plan, list[str]]:
     """An outline of the plan's papers and of those that earlier runs left, and the names of the latter."""
-    found = []
-    for slug in earlier(plan):
-        try:
-            outline(plan.config.model_copy(update={"papers": [slug], "experiments": {}, "overrides": {}}))
-        except ClaimBenchError:
-            continue  # its folder cannot be read any more, and this run is not about it
-        found.append(slug)
-    together = plan.config.model_copy(update={"papers": [*plan.papers, *found]})
-    return outline(together), found
+    found = earlier(plan)
+    return _outline(plan, [*plan.papers, *found]), found
+
+
+def _outline(plan: Plan, papers: list[str]) -> Plan:
+    return outline(plan.config.model_copy(update={"papers": papers, "experiments": {}, "overrides": {}}))
 
 
 def write(plan: Plan, papers: Iterable[str], last: bool) -> None:

@@ -7,6 +7,7 @@ longer the tier's (its Snakemake was killed and another one began).
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,11 @@ from typing import Any
 from claimbench import files
 from claimbench.errors import UserError
 from claimbench.plan.plan import Plan
-from claimbench.records.conclusions import paper_digest
+from claimbench.records.conclusions import LAST, paper_digest
 from claimbench.spec.config import Config
 from claimbench.spec.reading import parse
 
 _FOLDER = "plans"
-#: a copy of the last one, for those that look on
-LAST = "plan.json"
 
 
 def content_of(plan: Plan) -> dict[str, Any]:
@@ -104,8 +103,9 @@ class Frozen:
             )
 
 
+@functools.cache
 def read(path: Path) -> Frozen:
-    """The plan in a file.
+    """The plan in a file, which never changes.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -14,11 +14,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from claimbench.errors import UserError
+from claimbench.files import replacing
 from claimbench.tracking.client import ClientWriter
 from claimbench.tracking.entries import Writer
 from claimbench.tracking.faults import passes
@@ -90,33 +90,17 @@ def _make(path: Path) -> None:
     """An empty store; it appears as a whole. MLflow takes five CPU-seconds for its tables, so an empty one is kept in
     the environment, for the next folder of results."""
     kept = _KEPT / f"mlflow-{importlib.metadata.version('mlflow')}.db"
-    path.parent.mkdir(parents=True, exist_ok=True)
     if kept.is_file() and _is_empty(kept):
-        with _appearing(path) as temporary:
+        with replacing(path) as temporary:
             shutil.copyfile(kept, temporary)
         return
-    with _appearing(path) as temporary:
+    with replacing(path) as temporary:
         ClientWriter(f"sqlite:///{temporary}")
         with closing(sqlite3.connect(temporary)) as database, database:
             # MLflow's own experiment would lie in the folder in which this was called; now it is settled as ours are
             database.execute("UPDATE experiments SET artifact_location = ?", (f"file:///{ARTIFACTS}/Default",))
-        with contextlib.suppress(OSError):  # this environment may be read-only
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with _appearing(kept) as copy:
-                shutil.copyfile(temporary, copy)
-
-
-@contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """Another name for a file, until it is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        yield temporary
-        with contextlib.suppress(FileExistsError):
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(UserError), replacing(kept) as copy:  # this environment may be read-only
+            shutil.copyfile(temporary, copy)
 
 
 def _is_empty(path: Path) -> bool:

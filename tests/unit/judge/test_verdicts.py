@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claimbench.errors import UserError
-from claimbench.judge.verdicts import MULTIPLIERS, judge, judge_at
+from claimbench.judge.verdicts import MULTIPLIERS, answered, asked, judge
 from claimbench.spec.claims import load_claims
 from tests.unit.judge.tables import BETTER, EXPERIMENTS, NO_PUBLISHED, claim, frame, verdict
 
@@ -187,7 +187,7 @@ def test_margins_are_judged_at_all_multipliers() -> None:
     data = frame({("a", "d", ""): [3.0, 3.1, 2.9], ("b", "d", ""): [1.0, 1.0, 1.0]})
     claims = [claim(**{**BETTER, "margin": 1.0}), claim(**{**BETTER, "id": "none", "metric": "test/y"})]
     given = (claims, data, NO_PUBLISHED, "laptop", {"laptop": "full"}, EXPERIMENTS)
-    at = judge_at(MULTIPLIERS, *given)
+    at = answered(*asked(*given), MULTIPLIERS)
     assert list(at) == list(MULTIPLIERS)
     assert all(rows == judge(*given, margin_multiplier=multiplier) for multiplier, rows in at.items())
     assert at[1.0] == judge(*given)
